@@ -1,0 +1,70 @@
+"""Where, why and at what cost a ported neural network differs from its reference.
+
+Importing this package loads neither torch, h5py, pandas nor matplotlib: each public name is
+fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parity.capture import next_step, phase, record, tap
+    from parity.diffing import DiffResult, Outcome, diff
+    from parity.errors import ParityError
+    from parity.store import Capture
+    from parity.store import open_capture as open  # noqa: A004
+    from parity.tensors import Case, NoiseDraw, Role, TapKey, TapPlan, TapRecord, Tier
+    from parity.tolerance import Rule, Tolerance, Verdict, preset
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Capture",
+    "Case",
+    "DiffResult",
+    "NoiseDraw",
+    "Outcome",
+    "ParityError",
+    "Role",
+    "Rule",
+    "TapKey",
+    "TapPlan",
+    "TapRecord",
+    "Tier",
+    "Tolerance",
+    "Verdict",
+    "__version__",
+    "diff",
+    "next_step",
+    "open",
+    "phase",
+    "preset",
+    "record",
+    "tap",
+]
+
+_HOMES = {
+    "parity.capture": ("next_step", "phase", "record", "tap"),
+    "parity.diffing": ("DiffResult", "Outcome", "diff"),
+    "parity.errors": ("ParityError",),
+    "parity.store": ("Capture",),
+    "parity.tensors": ("Case", "NoiseDraw", "Role", "TapKey", "TapPlan", "TapRecord", "Tier"),
+    "parity.tolerance": ("Rule", "Tolerance", "Verdict", "preset"),
+}
+_HOME_OF = {name: (home, name) for home, names in _HOMES.items() for name in names}
+_HOME_OF["open"] = ("parity.store", "open_capture")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'parity' has no attribute {name!r}")
+    home, attribute = _HOME_OF[name]
+    value = getattr(import_module(home), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,52 @@
+# One command sets everything up and runs the main job (make demo); one runs every check (make test).
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint fixtures table bench clean
+
+# uv installs exactly what uv.lock says. Where the machine has none, one is put into .tools/.
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+SYNC := $(UV) sync --locked --quiet --extra pocket-tts --extra fast
+RUN := $(UV) run --no-sync
+
+# One thread: the subject is repeatable only then, and tests run side by side.
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE := 1
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.tools/bin/uv:
+	python3 -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+
+setup: $(filter .tools/bin/uv,$(UV))  ## install what the demo needs
+	@echo "setting up the environment (a few GB and some minutes the first time, a second afterwards)"
+	@$(SYNC)
+
+demo: setup fixtures  ## capture Pocket TTS and its reimplementation, and say where they differ
+	@$(RUN) parity run --config fixtures/pocket_tts/parity.toml
+
+fixtures: setup  ## build the seeded subject (once: weights, tokenizer, voices), and check it
+	@$(RUN) python -m fixtures.pocket_tts build --size full
+
+test: $(filter .tools/bin/uv,$(UV))  ## set up, then lint, types, import layers and all tests
+	@echo "setting up the environment (a few GB and some minutes the first time, a second afterwards)"
+	@$(SYNC) --group dev
+	@$(MAKE) --no-print-directory lint
+	$(RUN) pytest -n 2
+
+lint:  ## style, types and import layers
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+table: setup fixtures  ## the reimplementation against the real package, every case: docs/pocket_tts.md
+	$(RUN) python -m benchmarks.pocket_tts
+
+bench: $(filter .tools/bin/uv,$(UV))  ## time capture and diff beside what else there is
+	$(SYNC) --group bench --group test
+	$(RUN) python -m benchmarks.diff
+	$(RUN) python -m benchmarks.capture
+
+clean:  ## remove the environment, captures and built fixtures
+	rm -rf .venv .tools .cache .parity build dist

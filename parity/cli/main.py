@@ -1,0 +1,95 @@
+"""`parity`: the group of subcommands, and the one place that turns errors into exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+
+from parity import __version__
+from parity.errors import ParityError
+
+__all__ = ["main", "parity"]
+
+# Subcommand -> (module, one line for --help). The line stands here so that --help loads no module.
+COMMANDS = {
+    "run": ("run", "The main job, from parity.toml: capture, diff, report."),
+    "diff": ("diff", "Compare two captures, tensor by tensor."),
+    "capture": ("capture", "Record one run of one implementation."),
+    "import": ("import_", "Make a capture from a folder of dumped tensors."),
+    "show": ("show", "Look into a capture."),
+    "backends": ("backends", "Which kinds of implementation can be captured here."),
+    "doctor": ("doctor", "What is installed here, and how to get the rest."),
+}
+
+EPILOG = """\b
+Examples:
+  parity run
+  parity diff reference.h5 candidate.h5
+  parity show reference.h5 decoder.out_norm
+
+\b
+Exit status: 0 parity holds, 1 it does not, 2 the call or an input is unusable,
+3 nothing can be concluded."""
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a subcommand's module only when that subcommand runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"parity.cli.{COMMANDS[cmd_name][0]}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"no such command: {name!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="parity")
+def parity() -> None:
+    """Say where, why and at what cost a ported neural network differs from its reference."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit status."""
+    try:
+        status = parity.main(
+            args=None if arguments is None else list(arguments), standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except ParityError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); nothing is left to say to it.
+        sys.stderr.close()
+        status = 0
+    # Subcommands return their exit status; --help and --version return 0 or nothing.
+    sys.exit(status or 0)
