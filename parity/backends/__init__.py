@@ -1,0 +1,20 @@
+"""Implementations that can be captured: the contract, the registry, isolation, conformance."""
+
+from parity.backends.dotted import resolve
+from parity.backends.memory import MemorySink, Recorded
+from parity.backends.protocol import Backend, Capabilities, CaptureSink
+from parity.backends.registry import Adapter, BackendInfo, available, find, load
+
+__all__ = [
+    "Adapter",
+    "Backend",
+    "BackendInfo",
+    "Capabilities",
+    "CaptureSink",
+    "MemorySink",
+    "Recorded",
+    "available",
+    "find",
+    "load",
+    "resolve",
+]
