@@ -1,0 +1,245 @@
+"""The outcome of a comparison: one row a tensor, and what they add up to."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from parity.tensors import TapKey, TensorSpec
+from parity.tolerance import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["DiffResult", "DiffTable", "Outcome", "TapDiff"]
+
+FloatColumn = np.ndarray[Any, np.dtype[np.float64]]
+IntColumn = np.ndarray[Any, np.dtype[np.int64]]
+BoolColumn = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Outcome(StrEnum):
+    """What a comparison as a whole says, with the exit status it stands for."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    INVALID = "invalid"
+
+    @property
+    def exit_status(self) -> int:
+        """0 parity holds, 1 it does not, 3 nothing can be concluded."""
+        return {Outcome.HOLDS: 0, Outcome.BROKEN: 1, Outcome.INVALID: 3}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class TapDiff:
+    """One row: a reference tensor (or piece of one) beside the candidate's.
+
+    Attributes:
+        key: the reference's name of it; the candidate's where only that side has it.
+        candidate_key: the candidate's name of it; None where it is missing.
+        order: place in the reference's execution order; after all of them for extra taps.
+        step: autoregressive step, or -1.
+        reference: type and shape on the reference's side; None for an extra tap.
+        candidate: the same on the candidate's side; None for a missing tap.
+        verdict: how they differ.
+        ok: whether the tolerance accepts that.
+        reason: which bound failed, in words; empty where `ok`.
+        metrics: by name (`rel_l2`, `cosine`, ...); empty where nothing could be compared.
+        floor: the relative L2 error that rounding alone explains here.
+        source: the line that produced the reference's tensor.
+        seconds: wall time of the call, reference and candidate; NaN where unknown.
+        piece: which part of a larger tensor was compared, in words; empty for the whole.
+    """
+
+    key: TapKey
+    candidate_key: TapKey | None
+    order: int
+    step: int
+    reference: TensorSpec | None
+    candidate: TensorSpec | None
+    verdict: Verdict
+    ok: bool
+    reason: str
+    metrics: Mapping[str, float]
+    floor: float
+    source: str = ""
+    seconds: tuple[float, float] = (math.nan, math.nan)
+    piece: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DiffTable:
+    """The rows of a result, held as columns: twenty thousand rows cost no objects.
+
+    All sequences have one entry a row, rows being in the reference's execution order; `metrics`
+    holds a float64 column a metric, NaN where a row could not be compared.
+    """
+
+    keys: Sequence[TapKey]
+    candidate_keys: Sequence[TapKey | None]
+    references: Sequence[TensorSpec | None]
+    candidates: Sequence[TensorSpec | None]
+    verdicts: Sequence[Verdict]
+    reasons: Sequence[str]
+    sources: Sequence[str]
+    pieces: Sequence[str]
+    order: IntColumn
+    step: IntColumn
+    ok: BoolColumn
+    compared: BoolColumn
+    floor: FloatColumn
+    reference_s: FloatColumn
+    candidate_s: FloatColumn
+    metrics: Mapping[str, FloatColumn]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def row(self, index: int) -> TapDiff:
+        """Row `index` as a value."""
+        return TapDiff(
+            key=self.keys[index],
+            candidate_key=self.candidate_keys[index],
+            order=int(self.order[index]),
+            step=int(self.step[index]),
+            reference=self.references[index],
+            candidate=self.candidates[index],
+            verdict=self.verdicts[index],
+            ok=bool(self.ok[index]),
+            reason=self.reasons[index],
+            metrics={name: float(column[index]) for name, column in self.metrics.items()}
+            if self.compared[index]
+            else {},
+            floor=float(self.floor[index]),
+            source=self.sources[index],
+            seconds=(float(self.reference_s[index]), float(self.candidate_s[index])),
+            piece=self.pieces[index],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DiffResult:
+    """A reference and a candidate compared, tensor by tensor.
+
+    Attributes:
+        reference: what the reference's side is called.
+        candidate: what the candidate's side is called.
+        table: the rows, as columns.
+        outcome: whether parity holds.
+        because: one sentence for an outcome that the rows alone do not explain; else empty.
+        notes: what alignment did and what a reader should know, in sentences.
+        tolerance: name of the rules that were applied.
+        facts: of the two runs, by side: implementation, framework, precision.
+    """
+
+    reference: str
+    candidate: str
+    table: DiffTable
+    outcome: Outcome
+    because: str = ""
+    notes: tuple[str, ...] = ()
+    tolerance: str = ""
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[TapDiff]:
+        return (self.table.row(index) for index in range(len(self.table)))
+
+    def __getitem__(self, path: str) -> tuple[TapDiff, ...]:
+        """All rows of the tap `path`, in execution order."""
+        rows = [i for i, key in enumerate(self.table.keys) if key.path == path]
+        if not rows:
+            raise KeyError(path)
+        return tuple(self.table.row(i) for i in rows)
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """How many rows have each verdict; verdicts that no row has are left out."""
+        return dict(Counter(self.table.verdicts))
+
+    @property
+    def compared(self) -> int:
+        """How many tensors were compared by value."""
+        return int(self.table.compared.sum())
+
+    @property
+    def coverage(self) -> float:
+        """Share of the reference's tensors that were compared, 0 to 1."""
+        ours = sum(spec is not None for spec in self.table.references)
+        return self.compared / ours if ours else 0.0
+
+    @property
+    def failures(self) -> tuple[TapDiff, ...]:
+        """The rows that the tolerance does not accept, in execution order."""
+        return tuple(self.table.row(int(i)) for i in np.flatnonzero(~self.table.ok))
+
+    @property
+    def first_divergence(self) -> TapDiff | None:
+        """The first tensor, in execution order, that was there on both sides and is not accepted.
+
+        Where only missing taps fail, the first of these; None where everything is accepted.
+        """
+        failing = np.flatnonzero(~self.table.ok)
+        both = [i for i in failing if self.table.candidates[i] is not None]
+        chosen = both or list(failing)
+        return self.table.row(int(chosen[0])) if chosen else None
+
+    def worst(self, count: int = 10) -> tuple[TapDiff, ...]:
+        """The `count` compared rows with the largest relative L2 error, NaN counting as largest."""
+        error = self.table.metrics["rel_l2"]
+        rows = np.flatnonzero(self.table.compared)
+        size = np.where(np.isnan(error[rows]), np.inf, error[rows])
+        ranked = rows[np.argsort(-size, kind="stable")]
+        return tuple(self.table.row(int(i)) for i in ranked[:count])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a tensor, one column an attribute or metric."""
+        import pandas as pd  # noqa: PLC0415 - a second to load, and few callers want it
+
+        table = self.table
+        columns: dict[str, Any] = {
+            "path": [key.path for key in table.keys],
+            "port": [key.port for key in table.keys],
+            "phase": [key.phase for key in table.keys],
+            "call": [key.call for key in table.keys],
+            "step": table.step,
+            "order": table.order,
+            "verdict": [str(verdict) for verdict in table.verdicts],
+            "ok": table.ok,
+            "reason": list(table.reasons),
+            "reference": [str(spec) if spec else "" for spec in table.references],
+            "candidate": [str(spec) if spec else "" for spec in table.candidates],
+            "candidate_path": [key.path if key else "" for key in table.candidate_keys],
+            "piece": list(table.pieces),
+            "floor": table.floor,
+            "source": list(table.sources),
+            "reference_s": table.reference_s,
+            "candidate_s": table.candidate_s,
+        }
+        return pd.DataFrame(columns | dict(table.metrics))
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Relative error along execution, with the floor; see `parity.report.plots`."""
+        from parity.report.plots import plot_error  # noqa: PLC0415 - matplotlib is slow to load
+
+        return plot_error(self, axes)
+
+    def __str__(self) -> str:
+        from parity.report.words import headline  # noqa: PLC0415 - report stands above diffing
+
+        return headline(self)
+
+    def _repr_html_(self) -> str:
+        from parity.report.html import fragment  # noqa: PLC0415 - report stands above diffing
+
+        return fragment(self)

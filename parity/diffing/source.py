@@ -1,0 +1,112 @@
+"""Where a diff gets its tensors from: a capture file, or arrays in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from parity.errors import InputError
+from parity.store import Capture
+from parity.tensors import Role, TapKey, TapRecord, TensorSpec, Tier
+
+__all__ = ["ArraySource", "CaptureSource", "TensorSource"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class TensorSource(Protocol):
+    """Records and, on demand, their tensors."""
+
+    @property
+    def label(self) -> str:
+        """What to call this side: a file name, or `reference`."""
+        ...
+
+    @property
+    def records(self) -> Sequence[TapRecord]:
+        """All records, in execution order."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the run: implementation, framework, precision, hardware."""
+        ...
+
+    def view(self, position: int) -> Array:
+        """The tensor of `records[position]`, read-only and valid until `release`."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the memory behind the views handed out so far."""
+        ...
+
+
+class CaptureSource:
+    """The tensors of a capture file, memory-mapped."""
+
+    def __init__(self, capture: Capture, label: str) -> None:
+        self.label = label
+        self.capture = capture
+        self.records: Sequence[TapRecord] = capture.records
+        self.facts: Mapping[str, Any] = capture.meta.as_dict()
+
+    def view(self, position: int) -> Array:
+        """The tensor of `records[position]`, of the shape and type in its specification."""
+        return self.capture.view(position)
+
+    def release(self) -> None:
+        """Give the mapped pages back to the system."""
+        self.capture.release()
+
+
+class ArraySource:
+    """Named arrays in memory, in the mapping's order, each as one call of an explicit tap."""
+
+    def __init__(self, arrays: Mapping[str, Any], label: str) -> None:
+        self.label = label
+        self.facts: Mapping[str, Any] = {}
+        self._arrays = [_as_array(name, value) for name, value in arrays.items()]
+        self.records: Sequence[TapRecord] = tuple(
+            TapRecord(
+                key=TapKey(name, Role.TAP),
+                spec=TensorSpec(array.dtype.name, array.shape),
+                order=order,
+                duration_s=math.nan,
+                tier=Tier.TENSOR,
+            )
+            for order, (name, array) in enumerate(zip(arrays, self._arrays, strict=True))
+        )
+
+    def view(self, position: int) -> Array:
+        """The array behind `records[position]`."""
+        return self._arrays[position]
+
+    def release(self) -> None:
+        """Nothing to do: the arrays are the caller's."""
+
+
+def _as_array(name: str, value: Any) -> Array:
+    """`value` as a numpy array; torch tensors come without importing torch."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            # numpy has no bfloat16: take the bits and name them.
+            import ml_dtypes  # noqa: PLC0415 - only tensors of this type need it
+
+            bits = value.contiguous().view(_int16_of(value)).numpy()
+            return bits.view(ml_dtypes.bfloat16)  # type: ignore[no-any-return]
+        return np.asarray(value.numpy())
+    array = np.asarray(value)
+    if array.dtype == object:
+        raise InputError("is not a numeric array", where=name, hint="pass numpy arrays or tensors")
+    return array
+
+
+def _int16_of(tensor: Any) -> Any:
+    """torch's int16 type, reached through the tensor so that torch need not be imported here."""
+    import sys  # noqa: PLC0415
+
+    return sys.modules[type(tensor).__module__.split(".")[0]].int16

@@ -1,0 +1,145 @@
+"""The terminal screen of one comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from parity.diffing import DiffResult, Outcome, TapDiff
+from parity.report.series import by_order, by_step, sparkline
+from parity.report.words import NAMES, counts_line, describe, headline, place, share_line
+from parity.tolerance import Verdict
+
+__all__ = ["print_result", "screen", "worst_and_first"]
+
+COLOURS = {
+    Verdict.IDENTICAL: "green",
+    Verdict.WITHIN_NOISE: "green",
+    Verdict.DRIFT: "yellow",
+    Verdict.DIVERGENT: "red",
+    Verdict.NONFINITE: "bold red",
+    Verdict.SHAPE: "red",
+    Verdict.DTYPE: "red",
+    Verdict.MISSING: "magenta",
+    Verdict.EXTRA: "cyan",
+}
+MARKS = {
+    Outcome.HOLDS: Text("✓ ", style="bold green"),
+    Outcome.BROKEN: Text("✗ ", style="bold red"),
+    Outcome.INVALID: Text("? ", style="bold yellow"),
+}
+
+
+def print_result(result: DiffResult, console: Console | None = None, *, rows: int = 12) -> None:
+    """Print the screen of `result`: verdict, first divergence, error over time, worst taps."""
+    (console or Console()).print(screen(result, rows=rows))
+
+
+def screen(result: DiffResult, *, rows: int = 12) -> RenderableType:
+    """The screen of `result`, with at most `rows` taps in its table."""
+    parts: list[RenderableType] = [
+        Text.assemble(MARKS[result.outcome], (headline(result), "bold")),
+        Padding(_facts(result), (1, 0, 0, 2)),
+    ]
+    if len(result) and result.compared:
+        parts.append(Padding(_table(result, rows), (1, 0, 0, 2)))
+    if result.notes:
+        parts.append(Padding(_notes(result.notes), (1, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _facts(result: DiffResult) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("reference", result.reference)
+    grid.add_row("candidate", result.candidate)
+    if first := result.first_divergence:
+        grid.add_row("first divergence", _first(first))
+    grid.add_row("verdicts", counts_line(result) or "none")
+    grid.add_row("coverage", f"{share_line(result)}; tolerance {result.tolerance}")
+    for label, line in _lines(result):
+        grid.add_row(label, line)
+    return grid
+
+
+def _first(row: TapDiff) -> Text:
+    text = Text.assemble((row.key.path, "bold"), f"  {place(row)}\n", row.reason)
+    if row.metrics and row.verdict not in {Verdict.SHAPE, Verdict.DTYPE}:
+        text.append(f"; {describe(row)}")
+    if row.source:
+        text.append(f"; {row.source}", style="dim")
+    return text
+
+
+def _lines(result: DiffResult) -> Iterable[tuple[str, Text]]:
+    """Sparklines of the error over execution and over the steps of each phase."""
+    order = by_order(result)
+    if order.size > 1:
+        yield "error, in order", _scaled(order)
+    for phase, errors in by_step(result).items():
+        if errors.size > 1:
+            yield f"error by step{f', {phase}' if phase else ''}", _scaled(errors)
+
+
+def _scaled(errors: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Text:
+    finite = errors[np.isfinite(errors)]
+    top = f"up to {finite.max():.1e}" if finite.size and finite.max() > 0 else "none"
+    more = "" if finite.size == errors.size else ", × not finite"
+    return Text.assemble((sparkline(errors), "cyan"), (f"  {top}{more}", "dim"))
+
+
+def _table(result: DiffResult, rows: int) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("tap", "where", "verdict"):
+        table.add_column(title, overflow="fold")
+    for title in ("rel. error", "accepted", "max |Δ|", "cosine", "ULP"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in worst_and_first(result, rows):
+        table.add_row(row.key.path, place(row), _verdict(row), *_numbers(row))
+    return table
+
+
+def worst_and_first(result: DiffResult, rows: int) -> list[TapDiff]:
+    """The first failures in execution order, then the worst tensors; no tap and port twice."""
+    chosen: dict[tuple[str, str], TapDiff] = {}
+    for ranked, limit in ((result.failures, max(rows // 2, 1)), (result.worst(len(result)), rows)):
+        for row in ranked:
+            if len(chosen) >= limit:
+                break
+            if row.candidate is not None:
+                chosen.setdefault((row.key.path, row.key.port), row)
+    return list(chosen.values())
+
+
+def _verdict(row: TapDiff) -> Text:
+    return Text(NAMES.get(row.verdict, str(row.verdict)), style=COLOURS.get(row.verdict, ""))
+
+
+def _numbers(row: TapDiff) -> tuple[str, ...]:
+    if not row.metrics:
+        return ("", "", "", "", "")
+    metrics = row.metrics
+    return (
+        _short(metrics["rel_l2"]),
+        _short(row.floor),
+        _short(metrics["max_abs"]),
+        "" if math.isnan(metrics["cosine"]) else f"{metrics['cosine']:.7f}",
+        "" if math.isnan(metrics["max_ulp"]) else f"{metrics['max_ulp']:,.0f}",
+    )
+
+
+def _short(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def _notes(notes: tuple[str, ...]) -> Text:
+    return Text("\n").join(Text(f"note: {note}", style="dim") for note in notes)

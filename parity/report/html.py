@@ -1,0 +1,102 @@
+"""A result as one self-contained page: no script, no network, every name escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from parity import __version__
+from parity.diffing import DiffResult, TapDiff
+from parity.report.console import worst_and_first
+from parity.report.plots import error_svg
+from parity.report.words import NAMES, counts_line, describe, headline, place, share_line
+
+__all__ = ["fragment", "to_html"]
+
+ROWS = 200
+
+
+def to_html(results: Mapping[str, DiffResult], *, title: str) -> str:
+    """A page with one section a result, in the given order, keyed by the section's heading."""
+    sections = [_section(name, result) for name, result in results.items()]
+    return _template("report.html").render(title=title, sections=sections, version=__version__)
+
+
+def fragment(result: DiffResult) -> str:
+    """The section of one result, for notebooks."""
+    return _template("section.html").render(section=_section("", result))
+
+
+def _section(name: str, result: DiffResult) -> dict[str, Any]:
+    first = result.first_divergence
+    return {
+        "name": name,
+        "outcome": str(result.outcome),
+        "headline": headline(result),
+        "facts": _facts(result, first),
+        # Our own drawing: matplotlib escapes what text it holds, and it holds no tensor's name.
+        "picture": Markup(error_svg(result)) if result.compared else "",  # noqa: S704
+        "rows": [_row(row) for row in worst_and_first(result, ROWS)],
+        "notes": result.notes,
+        "runs": _runs(result),
+    }
+
+
+def _facts(result: DiffResult, first: TapDiff | None) -> list[tuple[str, str]]:
+    facts = [
+        ("reference", result.reference),
+        ("candidate", result.candidate),
+        ("verdicts", counts_line(result) or "none"),
+        ("coverage", f"{share_line(result)}; tolerance {result.tolerance}"),
+    ]
+    if first:
+        size = f"; {describe(first)}" if first.metrics else ""
+        where = f"{first.key.path} ({place(first)}): {first.reason}{size}"
+        facts.insert(0, ("first divergence", where))
+    return facts
+
+
+def _row(row: TapDiff) -> dict[str, Any]:
+    numbers = ("rel_l2", "max_abs", "cosine", "pearson", "snr_db", "max_ulp")
+    return {
+        "path": row.key.path,
+        "place": place(row),
+        "spec": str(row.reference or row.candidate),
+        "verdict": NAMES.get(row.verdict, str(row.verdict)),
+        "ok": row.ok,
+        "reason": row.reason,
+        "floor": row.floor,
+        "source": row.source,
+        "metrics": {name: row.metrics.get(name) for name in numbers},
+    }
+
+
+def _runs(result: DiffResult) -> list[tuple[str, str, str, bool]]:
+    """Facts of the two runs side by side, and whether they differ."""
+    sides = [result.facts.get(side, {}) for side in ("reference", "candidate")]
+    names = dict.fromkeys([*sides[0], *sides[1]])
+    pairs = [(name, str(sides[0].get(name, "")), str(sides[1].get(name, ""))) for name in names]
+    return [(name, one, two, one != two) for name, one, two in pairs if one or two]
+
+
+@cache
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=PackageLoader("parity.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["short"] = _short
+    return environment.get_template(name)
+
+
+def _short(value: float | None) -> str:
+    if value is None or value != value:  # noqa: PLR0124 - NaN is what differs from itself
+        return ""
+    return f"{value:.3g}"

@@ -1,0 +1,70 @@
+"""A result as Markdown, for pull requests and documents."""
+
+from __future__ import annotations
+
+import math
+
+from parity.diffing import DiffResult, TapDiff
+from parity.report.console import worst_and_first
+from parity.report.series import by_order, sparkline
+from parity.report.words import NAMES, counts_line, headline, place, share_line
+
+__all__ = ["to_markdown"]
+
+
+def to_markdown(result: DiffResult, *, title: str = "Parity", rows: int = 20) -> str:
+    """A short report: verdict, first divergence, and a table of at most `rows` taps."""
+    parts = [f"## {_cell(title)}", f"**{_cell(headline(result))}**", _facts(result)]
+    if result.compared:
+        parts.append(_table(worst_and_first(result, rows)))
+    if result.notes:
+        parts.append("\n".join(f"- {_cell(note)}" for note in result.notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(result: DiffResult) -> str:
+    lines = [
+        f"- reference: {_cell(result.reference)}",
+        f"- candidate: {_cell(result.candidate)}",
+        f"- verdicts: {counts_line(result) or 'none'}",
+        f"- coverage: {share_line(result)}; tolerance {_cell(result.tolerance)}",
+    ]
+    if first := result.first_divergence:
+        where = f"`{_code(first.key.path)}` ({_cell(place(first))})"
+        lines.insert(0, f"- first divergence: {where}: {_cell(first.reason)}")
+    order = by_order(result)
+    if order.size > 1:
+        lines.append(f"- error in execution order: {sparkline(order)}")
+    return "\n".join(lines)
+
+
+def _table(rows: list[TapDiff]) -> str:
+    head = "| tap | where | verdict | rel. error | accepted | max abs | cosine |\n"
+    rule = "|---|---|---|--:|--:|--:|--:|\n"
+    return head + rule + "\n".join(_row(row) for row in rows)
+
+
+def _row(row: TapDiff) -> str:
+    metrics = row.metrics
+    numbers = [metrics["rel_l2"], row.floor, metrics["max_abs"]] if metrics else [math.nan] * 3
+    cells = [
+        f"`{_code(row.key.path)}`",
+        _cell(place(row)),
+        NAMES.get(row.verdict, str(row.verdict)),
+        *("" if math.isnan(number) else f"{number:.1e}" for number in numbers),
+        f"{metrics['cosine']:.7f}" if metrics else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    """`text` so that it stays within its cell and cannot become markup."""
+    flat = " ".join(text.split())
+    for character in "\\`*_[]<>|":
+        flat = flat.replace(character, f"\\{character}")
+    return flat
+
+
+def _code(text: str) -> str:
+    """`text` for a code span within a table."""
+    return " ".join(text.split()).replace("`", "'").replace("|", "\\|")

@@ -1,0 +1,99 @@
+"""A result in plain words: the sentences every report opens with."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from parity.diffing import DiffResult, Outcome, TapDiff
+from parity.tolerance import Verdict
+
+__all__ = ["NAMES", "counts_line", "describe", "first_line", "headline", "place", "share_line"]
+
+NAMES = {
+    Verdict.IDENTICAL: "identical",
+    Verdict.WITHIN_NOISE: "within noise",
+    Verdict.DRIFT: "drift",
+    Verdict.DIVERGENT: "divergent",
+    Verdict.NONFINITE: "NaN or infinite on one side",
+    Verdict.SHAPE: "of another shape",
+    Verdict.DTYPE: "of another type",
+    Verdict.MISSING: "missing in the candidate",
+    Verdict.EXTRA: "only in the candidate",
+}
+
+
+def headline(result: DiffResult) -> str:
+    """The outcome in one or two sentences."""
+    if result.outcome is Outcome.INVALID:
+        return f"Nothing can be concluded: {result.because}"
+    taps = len({key.path for key in result.table.keys})
+    if result.outcome is Outcome.HOLDS:
+        return (
+            f"Parity holds: {result.compared:,} tensors at {taps:,} taps agree.{_largest(result)}"
+        )
+    failing = int((~result.table.ok).sum())
+    missing = result.counts.get(Verdict.MISSING, 0)
+    differ = f"{failing - missing:,} of {result.compared:,} compared tensors are not accepted"
+    lost = f", {missing:,} are missing" if missing else ""
+    return f"Parity does not hold: {differ}{lost}.{_at_the_end(result)}"
+
+
+def _largest(result: DiffResult) -> str:
+    worst = result.worst(1)
+    if not worst or not worst[0].metrics["rel_l2"] > 0:
+        return " All are bit-identical." if worst else ""
+    return (
+        f" The largest relative error is {worst[0].metrics['rel_l2']:.1e}, at {worst[0].key.path}."
+    )
+
+
+def _at_the_end(result: DiffResult) -> str:
+    rows = np.flatnonzero(result.table.compared)
+    if not rows.size:
+        return ""
+    last = result.table.row(int(rows[-1]))
+    if last.ok:
+        return f" The last tensor, {last.key.path}, is accepted."
+    return f" At the end, {last.key.path} is off by {describe(last)}."
+
+
+def first_line(result: DiffResult) -> str:
+    """Where the candidate first leaves the reference, in one line; empty where it never does."""
+    first = result.first_divergence
+    if first is None:
+        return ""
+    return f"{first.key.path} ({place(first)}): {first.reason}"
+
+
+def place(row: TapDiff) -> str:
+    """Role, phase, call and step of a row: `output, generate, call 3, step 3`."""
+    parts = [row.key.port]
+    if row.key.phase:
+        parts.append(row.key.phase)
+    parts.append(f"call {row.key.call}")
+    if row.step >= 0:
+        parts.append(f"step {row.step}")
+    if row.piece:
+        parts.append(row.piece)
+    return ", ".join(parts)
+
+
+def describe(row: TapDiff) -> str:
+    """The size of one row's error: `a relative error of 7.3e-04 (cosine 0.9999997)`."""
+    error = row.metrics.get("rel_l2", math.nan)
+    if math.isnan(error):
+        return NAMES[row.verdict]
+    return f"a relative error of {error:.1e} (cosine {row.metrics['cosine']:.7f})"
+
+
+def counts_line(result: DiffResult) -> str:
+    """How many tensors have each verdict: `9,812 identical, 500 within noise`."""
+    counts = result.counts
+    return ", ".join(f"{counts[v]:,} {NAMES.get(v, str(v))}" for v in Verdict if v in counts)
+
+
+def share_line(result: DiffResult) -> str:
+    """What share of the reference's tensors was compared."""
+    return f"{result.coverage:.0%} of the reference's tensors compared"

@@ -1,0 +1,232 @@
+"""`parity.toml`: what is compared with what, and how strictly."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from parity.errors import ConfigError
+
+__all__ = ["Config", "Implementation", "InlineCase", "Selection", "ToleranceConfig", "load_config"]
+
+DEFAULT_FILE = "parity.toml"
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file: unknown keys are errors, since a misspelt tolerance is a wrong one."""
+
+
+class Implementation(_Table):
+    """The reference or a candidate: which backend runs it, with which options.
+
+    Attributes:
+        backend: name of a registered backend (`parity backends` lists them).
+        options: handed to the backend as they are.
+        isolate: run in a child process, so that a crash is a result and not the end.
+        timeout_s: seconds after which an isolated run counts as hanging; 0 for never.
+        renames: ordered rules `candidate -> reference` over tap paths; the first match wins.
+        layouts: axis order by tap pattern, for a candidate that keeps its tensors transposed.
+        align: `exact` names, or `auto` to match by order, shape and content.
+        depends: further files or folders, relative to the configuration, that a stored capture
+            of this implementation depends on (weights, a built library).
+    """
+
+    backend: str = "torch"
+    options: dict[str, Any] = {}
+    isolate: bool = False
+    timeout_s: float = 0.0
+    renames: tuple[str, ...] = ()
+    layouts: dict[str, tuple[int, ...]] = {}
+    align: str = "exact"
+    depends: tuple[str, ...] = ()
+
+
+class Selection(_Table):
+    """Which taps and cases take part.
+
+    Attributes:
+        cases: glob patterns over case names.
+        include: glob patterns over tap paths, of which one must match.
+        exclude: glob patterns over tap paths, of which none may match.
+        roles: roles of tensors: input, output, param, state, tap; empty for all.
+        phases: phases; empty for all.
+        calls: first and stop of the calls; empty for all.
+        steps: first and stop of the steps; empty for all.
+    """
+
+    cases: tuple[str, ...] = ("*",)
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
+    calls: tuple[int, int] | None = None
+    steps: tuple[int, int] | None = None
+
+
+class InlineCase(_Table):
+    """A case written in the file.
+
+    Attributes:
+        name: unique.
+        inputs: plain values.
+        arrays: a .npz file of input tensors, relative to the configuration.
+        seed: of the random generator.
+    """
+
+    name: str
+    inputs: dict[str, Any] = {}
+    arrays: str = ""
+    seed: int = 0
+
+
+class Subject(_Table):
+    """What is ported.
+
+    Attributes:
+        name: used in file names and reports.
+        python_path: folders, relative to the configuration, from which its code is imported.
+        cases: `module:function` that returns the cases, as `parity.Case` values.
+        case_options: keyword arguments of that function.
+        output: the tap whose error counts as the error of the whole; `*` for the last one.
+    """
+
+    name: str
+    python_path: tuple[str, ...] = ()
+    cases: str = ""
+    case_options: dict[str, Any] = {}
+    output: str = "*"
+
+
+class RuleConfig(_Table):
+    """A rule over tap paths: a preset of that name, changed by the bounds given here."""
+
+    tap: str
+    preset: str = ""
+    bounds: dict[str, Any] = {}
+
+
+class ToleranceConfig(_Table):
+    """How much difference is accepted.
+
+    Attributes:
+        preset: the rules to start from.
+        rules: further rules, which go first; the first match wins.
+        allow_missing: glob patterns over taps that a candidate need not have.
+    """
+
+    preset: str = "fp32"
+    rules: tuple[RuleConfig, ...] = ()
+    allow_missing: tuple[str, ...] = ()
+
+
+class ReportConfig(_Table):
+    """Which reports are written where, relative to the configuration."""
+
+    folder: str = "reports"
+    formats: tuple[str, ...] = ("html", "json")
+
+
+class StoreConfig(_Table):
+    """Where captures are kept, relative to the configuration, and whether they are reused."""
+
+    folder: str = ".parity"
+    reuse: bool = True
+
+
+class _File(_Table):
+    subject: Subject
+    reference: Implementation
+    candidates: dict[str, Implementation] = {}
+    cases: tuple[InlineCase, ...] = ()
+    select: Selection = Selection()
+    tolerance: ToleranceConfig = ToleranceConfig()
+    report: ReportConfig = ReportConfig()
+    store: StoreConfig = StoreConfig()
+
+
+class Config(_File, frozen=True, kw_only=True):
+    """A configuration file, read and checked.
+
+    Attributes:
+        path: the file it was read from.
+    """
+
+    path: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder that relative paths in the file start from."""
+        return self.path.parent
+
+    def resolve(self, relative: str) -> Path:
+        """`relative` against the configuration's folder."""
+        return (self.root / relative).resolve()
+
+
+def load_config(path: str | Path | None = None) -> Config:
+    """Read a configuration; by default the nearest `parity.toml` from here upwards.
+
+    Also puts the subject's `python_path` on `sys.path`, so that its modules can be imported.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a key or value that is not understood.
+    """
+    file = Path(path) if path is not None else _nearest(Path.cwd())
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        parsed = msgspec.convert(document, _File)
+    except FileNotFoundError:
+        raise ConfigError(
+            "no such configuration file", where=str(file), hint="parity run --config FILE"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(file)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not TOML: {error}", where=str(file)) from None
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            str(error), where=str(file), hint="docs/configuration.md lists every key"
+        ) from None
+    fields = {name: getattr(parsed, name) for name in _File.__struct_fields__}
+    config = Config(path=file.resolve(), **fields)
+    _check(config)
+    _extend_python_path(config)
+    return config
+
+
+def _nearest(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / DEFAULT_FILE).is_file():
+            return folder / DEFAULT_FILE
+    raise ConfigError(
+        f"no {DEFAULT_FILE} here or in a folder above",
+        where=str(start),
+        hint="parity run --config FILE, or write one: docs/configuration.md",
+    )
+
+
+def _check(config: Config) -> None:
+    where = str(config.path)
+    if not config.candidates:
+        raise ConfigError("names no candidate", where=where, hint="add a [candidates.NAME] table")
+    if not config.cases and not config.subject.cases:
+        raise ConfigError(
+            "names no case", where=where, hint="add [[cases]], or subject.cases = 'module:function'"
+        )
+    for name, candidate in config.candidates.items():
+        if candidate.align not in {"exact", "auto"}:
+            raise ConfigError(
+                f"align is {candidate.align!r}; it is 'exact' or 'auto'",
+                where=f"{where}: candidates.{name}",
+            )
+
+
+def _extend_python_path(config: Config) -> None:
+    for folder in (*config.subject.python_path, "."):
+        text = str(config.resolve(folder))
+        if text not in sys.path:
+            sys.path.insert(0, text)
