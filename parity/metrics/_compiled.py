@@ -1,0 +1,221 @@
+"""The float32 comparison kernel, compiled by numba; importing this module costs over a second.
+
+What one pass does to a stretch of 1,024 elements, while it is in the first-level cache: sums;
+then, only when the sums say that all is finite, ranges and bit distances, in loops of their own
+because a maximum in the loop of the sums would keep that from being vectorised. A stretch that
+holds a NaN or an infinity is walked element by element.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from parity.metrics.pair import Bound, Count, Sum
+
+__all__ = ["compare_blocks"]
+
+STRETCH = 1024
+# Sums may be reordered into vector lanes. Not `nnan`: a NaN must reach the result.
+REORDER = {"reassoc", "contract", "nsz"}
+# Only used on finite stretches. Not `contract`: bounds must round as numpy rounds them.
+FINITE = {"nnan", "ninf", "nsz", "reassoc"}
+
+_R, _C, _RR, _CC, _RC = (int(Sum[name]) for name in ("R", "C", "RR", "CC", "RC"))
+_D, _DD, _ABS_D, _DS = (int(Sum[name]) for name in ("D", "DD", "ABS_D", "D_TIMES_R_PLUS_C"))
+_REFERENCE, _CANDIDATE = int(Bound.REFERENCE), int(Bound.CANDIDATE)
+_ELEMENTS, _COMPARED, _TERMS = int(Count.ELEMENTS), int(Count.COMPARED), int(Count.TERMS)
+_IDENTICAL, _MISMATCHED = int(Count.IDENTICAL), int(Count.MISMATCHED)
+_R_NAN, _R_INF = int(Count.REFERENCE_NAN), int(Count.REFERENCE_INF)
+_C_NAN, _C_INF = int(Count.CANDIDATE_NAN), int(Count.CANDIDATE_INF)
+_AGREED, _DISAGREED = int(Count.NONFINITE_AGREED), int(Count.NONFINITE_MISMATCHED)
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def _sums(r: Any, c: Any) -> Any:
+    sr = sc = srr = scc = src = sd = sdd = sabs = sds = 0.0
+    for i in range(r.size):
+        x = np.float64(r[i])
+        y = np.float64(c[i])
+        d = y - x
+        sr += x
+        sc += y
+        srr += x * x
+        scc += y * y
+        src += x * y
+        sd += d
+        sdd += d * d
+        sabs += abs(d)
+        sds += d * (x + y)
+    return sr, sc, srr, scc, src, sd, sdd, sabs, sds
+
+
+@njit(nogil=True, cache=True, fastmath=FINITE)
+def _ranges(r: Any, c: Any) -> Any:
+    r_low = r_high = r[0]
+    c_low = c_high = c[0]
+    for i in range(r.size):
+        r_low = min(r_low, r[i])
+        r_high = max(r_high, r[i])
+        c_low = min(c_low, c[i])
+        c_high = max(c_high, c[i])
+    return r_low, r_high, c_low, c_high
+
+
+@njit(nogil=True, cache=True, fastmath=FINITE)
+def _distances(r: Any, c: Any, rtol: Any, atol: Any) -> Any:
+    largest = 0.0
+    over = 0
+    for i in range(r.size):
+        x = np.float64(r[i])
+        d = abs(np.float64(c[i]) - x)
+        largest = max(largest, d)
+        over += d > atol + rtol * abs(x)
+    return largest, over
+
+
+@njit(nogil=True, cache=True)
+def _ulp(r_bits: Any, c_bits: Any) -> Any:
+    """Distance on the line of float32 numbers, where both zeros are one point."""
+    r_sign = r_bits >> np.int32(31)
+    c_sign = c_bits >> np.int32(31)
+    r_place = ((r_bits & np.int32(0x7FFFFFFF)) ^ r_sign) - r_sign
+    c_place = ((c_bits & np.int32(0x7FFFFFFF)) ^ c_sign) - c_sign
+    # The difference needs 33 bits with its sign, 32 without.
+    return np.uint32(max(r_place, c_place)) - np.uint32(min(r_place, c_place))
+
+
+@njit(nogil=True, cache=True)
+def _bits(r_bits: Any, c_bits: Any) -> Any:
+    same = np.int32(0)
+    largest = np.uint32(0)
+    for i in range(r_bits.size):
+        same += np.int32(r_bits[i] == c_bits[i])
+        largest = max(largest, np.uint32(_ulp(r_bits[i], c_bits[i])))
+    return same, largest
+
+
+@njit(nogil=True, cache=True)
+def _first_of(r: Any, c: Any, distance: Any) -> Any:
+    for i in range(r.size):
+        if abs(np.float64(c[i]) - np.float64(r[i])) == distance:
+            return i
+    return 0
+
+
+@njit(nogil=True, cache=True)
+def _count_non_finite(r: Any, c: Any, counts: Any) -> Any:
+    """Count what is not finite; the first place where the sides disagree about it, or -1."""
+    first = -1
+    for i in range(r.size):
+        x, y = r[i], c[i]
+        if np.isfinite(x) and np.isfinite(y):
+            continue
+        counts[_R_NAN] += np.isnan(x)
+        counts[_C_NAN] += np.isnan(y)
+        counts[_R_INF] += np.isinf(x)
+        counts[_C_INF] += np.isinf(y)
+        agreed = x == y or (np.isnan(x) and np.isnan(y))
+        counts[_AGREED] += agreed
+        counts[_DISAGREED] += not agreed
+        if not agreed and first < 0:
+            first = i
+    return first
+
+
+@njit(nogil=True, cache=True)
+def _keep_finite(r: Any, c: Any, finite_r: Any, finite_c: Any, places: Any) -> Any:
+    kept = 0
+    for i in range(r.size):
+        if np.isfinite(r[i]) and np.isfinite(c[i]):
+            finite_r[kept] = r[i]
+            finite_c[kept] = c[i]
+            places[kept] = i
+            kept += 1
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def _add(row: Any, sums: Any) -> Any:
+    row[_R] += sums[0]
+    row[_C] += sums[1]
+    row[_RR] += sums[2]
+    row[_CC] += sums[3]
+    row[_RC] += sums[4]
+    row[_D] += sums[5]
+    row[_DD] += sums[6]
+    row[_ABS_D] += sums[7]
+    row[_DS] += sums[8]
+
+
+@njit(nogil=True, cache=True)
+def compare_blocks(
+    reference: Any,
+    candidate: Any,
+    r_starts: Any,
+    c_starts: Any,
+    lengths: Any,
+    positions: Any,
+    rtol: Any,
+    atol: Any,
+    sums: Any,
+    counts: Any,
+    lows: Any,
+    highs: Any,
+    max_abs: Any,
+    argmax: Any,
+    first_nonfinite: Any,
+    max_ulp: Any,
+) -> None:
+    """Compare k blocks of two flat float32 arrays.
+
+    Block j is `reference[r_starts[j] : r_starts[j] + lengths[j]]` and likewise of the candidate;
+    `positions[j]` is where it begins within its tensor, `rtol[j]` and `atol[j]` its tolerance.
+    Results go into row j of the others, which hold the statistics of nothing when called.
+    """
+    finite_r = np.empty(STRETCH, np.float32)
+    finite_c = np.empty(STRETCH, np.float32)
+    places = np.empty(STRETCH, np.int64)
+    for j in range(lengths.size):
+        count = counts[j]
+        largest = -np.inf
+        count[_ELEMENTS] = lengths[j]
+        for start in range(0, lengths[j], STRETCH):
+            size = min(STRETCH, lengths[j] - start)
+            r = reference[r_starts[j] + start : r_starts[j] + start + size]
+            c = candidate[c_starts[j] + start : c_starts[j] + start + size]
+            same, ulp = _bits(r.view(np.int32), c.view(np.int32))
+            partial = _sums(r, c)
+            gaps = not np.isfinite(partial[2] + partial[3])
+            if gaps:
+                first = _count_non_finite(r, c, count)
+                if first >= 0:
+                    place = positions[j] + start + first
+                    first_nonfinite[j] = min(first_nonfinite[j], place)
+                size = _keep_finite(r, c, finite_r, finite_c, places)
+                if size == 0:
+                    count[_IDENTICAL] += same
+                    continue
+                r, c = finite_r[:size], finite_c[:size]
+                partial = _sums(r, c)
+                _, ulp = _bits(r.view(np.int32), c.view(np.int32))
+            _add(sums[j], partial)
+            r_low, r_high, c_low, c_high = _ranges(r, c)
+            distance, over = _distances(r, c, rtol[j], atol[j])
+            count[_IDENTICAL] += same
+            count[_COMPARED] += size
+            count[_MISMATCHED] += over
+            lows[j, _REFERENCE] = min(lows[j, _REFERENCE], r_low)
+            highs[j, _REFERENCE] = max(highs[j, _REFERENCE], r_high)
+            lows[j, _CANDIDATE] = min(lows[j, _CANDIDATE], c_low)
+            highs[j, _CANDIDATE] = max(highs[j, _CANDIDATE], c_high)
+            max_ulp[j] = max(max_ulp[j], np.float64(ulp))
+            if distance > largest:
+                largest = distance
+                first = _first_of(r, c, distance)
+                argmax[j] = positions[j] + start + (places[first] if gaps else first)
+        count[_TERMS] = count[_COMPARED]
+        count[_MISMATCHED] += count[_DISAGREED]
+        max_abs[j] = largest
