@@ -13,11 +13,12 @@ ADAPTER = Adapter(
         "pattern": "regular expression over a tensor's name, with groups among path, role, slot, "
         "phase, call, step",
         "container": "the same over the name of a .npz or .safetensors file",
-        "order": "execution order: `name` (natural sort, default), `time` (of the files), or a "
-        "file that lists names, one a line",
+        "ignore": "glob or globs over file names to leave out",
+        "order": "execution order: `name` (natural sort), `time` (of the files), `stored` (the "
+        "default of one .npz), or a file that lists names or paths, one a line",
         "role": "role of tensors whose name says none (default: output)",
-        "layout": "rules that rename, permute or reinterpret tensors: a TOML file, or a table "
-        "with the lists `rename`, `permute`, `view`",
+        "layout": "rules that rename, reinterpret, reshape or permute tensors: a TOML file, or "
+        "a table with the lists `rename`, `view`, `reshape`, `permute`",
         "max_bytes": "largest tensor to read (default: 16 GiB)",
     },
 )

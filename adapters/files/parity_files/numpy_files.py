@@ -1,0 +1,101 @@
+"""Reads .npy and .npz with every size checked against the file before memory is taken for it."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from parity.tensors import TensorSpec
+from parity_files.tensor import Array, StoredTensor, broken, check_kind
+
+__all__ = ["npy_tensors", "npz_tensors"]
+
+# What numpy and zipfile raise on damaged input.
+_DAMAGE = (ValueError, OSError, EOFError, OverflowError, SyntaxError, TypeError, KeyError,
+           zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)  # fmt: skip
+# Deflate cannot shrink further than 1032 to 1, so a member that claims to is made to fill memory.
+_MOST_DEFLATED = 1032
+_SLACK = 4096
+_HEADERS: Mapping[tuple[int, int], Callable[[IO[bytes]], Any]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def npy_tensors(path: Path, where: str) -> Iterator[StoredTensor]:
+    """The one tensor of a .npy file, mapped when it is read."""
+    try:
+        with path.open("rb") as file:
+            shape, fortran, dtype = _header(file)
+            start = file.tell()
+    except _DAMAGE as error:
+        raise broken(where, error) from error
+    check_kind(dtype, where)
+    claimed, there = _nbytes(shape, dtype), path.stat().st_size - start
+    if claimed != there:
+        raise broken(where, f"its header announces {claimed} bytes, {there} follow")
+
+    def read() -> Array:
+        order = "F" if fortran else "C"
+        if claimed == 0:
+            return np.empty(shape, dtype)
+        return np.memmap(path, dtype, "r", start, shape, order)  # type: ignore[call-overload,no-any-return]
+
+    yield StoredTensor("", TensorSpec(str(dtype), shape), claimed, read)
+
+
+def npz_tensors(path: Path, where: str) -> Iterator[StoredTensor]:
+    """The tensors of a .npz file, in the order they were written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            for info in members:
+                yield _member(path, archive, info, f"{where}[{info.filename[:-4]}]")
+    except _DAMAGE as error:
+        raise broken(where, error) from error
+
+
+def _member(
+    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str
+) -> StoredTensor:
+    if info.file_size > _MOST_DEFLATED * info.compress_size + _SLACK:
+        raise broken(where, f"{info.compress_size} bytes cannot unpack to {info.file_size}")
+    with archive.open(info) as file:
+        shape, _, dtype = _header(file)
+        start = file.tell()
+    check_kind(dtype, where)
+    claimed, there = _nbytes(shape, dtype), info.file_size - start
+    if claimed != there:
+        raise broken(where, f"its header announces {claimed} bytes, {there} follow")
+
+    def read() -> Array:
+        try:
+            with zipfile.ZipFile(path) as again, again.open(info) as file:
+                array: Array = np.lib.format.read_array(  # type: ignore[no-untyped-call]
+                    file, allow_pickle=False
+                )
+        except _DAMAGE as error:
+            raise broken(where, error) from error
+        return array
+
+    return StoredTensor(info.filename[:-4], TensorSpec(str(dtype), shape), claimed, read)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    if version not in _HEADERS:
+        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not supported")
+    shape, fortran, dtype = _HEADERS[version](file)
+    if any(extent < 0 for extent in shape):
+        raise ValueError(f"negative extent in shape {shape}")
+    return shape, fortran, dtype
+
+
+def _nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    return math.prod(shape) * dtype.itemsize
