@@ -172,7 +172,7 @@ def test_an_npy_with_a_negative_extent(tmp_path: Path, read: Read) -> None:
     (tmp_path / "a.npy").write_bytes(
         b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\0" * 24
     )
-    with pytest.raises(InputError, match="negative extent"):
+    with pytest.raises(InputError, match="its shape is"):
         read(tmp_path)
 
 
