@@ -151,7 +151,7 @@ def _add(row: Any, sums: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def compare_blocks(
+def compare_blocks(  # noqa: PLR0917 - compiled functions take no keywords
     reference: Any,
     candidate: Any,
     r_starts: Any,

@@ -54,6 +54,7 @@ class _Segments:
         return self.low(np.where(flags, place, NOWHERE))
 
 
+@np.errstate(all="ignore")  # infinities and NaN are what we look for
 def compare_segments(
     reference: Array,
     candidate: Array,
@@ -76,13 +77,6 @@ def compare_segments(
     Returns:
         Statistics of leading shape `(k,)`.
     """
-    with np.errstate(all="ignore"):  # infinities and NaN are what we look for
-        return _compare(reference, candidate, starts, positions, rtol, atol)
-
-
-def _compare(
-    reference: Array, candidate: Array, starts: Array, positions: Array, rtol: Array, atol: Array
-) -> PairStatistics:
     segments = _Segments(starts, reference.size)
     r, c, d = numbers(reference), numbers(candidate), difference(reference, candidate)
     counts = np.zeros((len(starts), len(Count)), np.int64)
@@ -129,7 +123,7 @@ def _count_nonfinite(segments: _Segments, r: Array, c: Array, counts: Array) -> 
     counts[:, Count.CANDIDATE_INF] = segments.count(np.isinf(c))
     counts[:, Count.NONFINITE_AGREED] = segments.count(agreed)
     counts[:, Count.NONFINITE_MISMATCHED] = segments.count(differs)
-    return differs
+    return np.asarray(differs)
 
 
 def _first_largest(segments: _Segments, compared: Array, max_abs: Array, positions: Array) -> Array:

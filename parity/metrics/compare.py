@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -52,8 +51,9 @@ def pair_statistics(
         InputError: the shapes differ, or a dtype holds no numbers.
     """
     pair = _flat_pair(reference, candidate)
-    stats = _compare_group([pair], *_tolerances(rtol, atol, 1), [offset], threads, pair[0].nbytes)
-    return stats[0]
+    slices = _side_by_side([pair], np.array([offset]), *_tolerances(rtol, atol, 1))
+    compiled = may_compile(pair[0].nbytes + pair[1].nbytes)
+    return compare_slices(slices, threads=threads, compiled=compiled)[0]
 
 
 def pair_statistics_many(
@@ -86,14 +86,13 @@ def pair_statistics_many(
         return PairStatistics.zero((0,))
     rtols, atols = _tolerances(rtol, atol, n)
     pairs = [_flat_pair(r, c) for r, c in zip(references, candidates, strict=True)]
-    nbytes = sum(pair[0].nbytes for pair in pairs)
+    compiled = may_compile(sum(r.nbytes + c.nbytes for r, c in pairs))
     groups = list(_groups(pairs))
-    parts = [
-        _compare_group(
-            [pairs[i] for i in group], rtols[group], atols[group], [0] * len(group), threads, nbytes
-        )
-        for group in groups
-    ]
+    parts = []
+    for group in groups:
+        chosen = [pairs[i] for i in group]
+        slices = _side_by_side(chosen, np.zeros(len(group), np.int64), rtols[group], atols[group])
+        parts.append(compare_slices(slices, threads=threads, compiled=compiled))
     order = np.argsort([i for group in groups for i in group])
     return PairStatistics.concatenate(parts)[order]
 
@@ -128,16 +127,19 @@ def pair_statistics_slab(
         InputError: a slice lies outside its array, or the arguments' lengths differ.
     """
     r, c = flat(reference), flat(candidate)
-    places = [np.asarray(v, np.int64) for v in (reference_starts, candidate_starts, lengths)]
-    n = len(places[2])
-    if any(place.shape != (n,) for place in places):
+    r_starts, c_starts, sizes = (
+        np.asarray(v, np.int64) for v in (reference_starts, candidate_starts, lengths)
+    )
+    n = len(sizes)
+    if not r_starts.shape == c_starts.shape == (n,):
         raise InputError("the starts and lengths of the slices differ in number")
     if n == 0:
         return PairStatistics.zero((0,))
-    _check_inside(r, places[0], places[2], "reference")
-    _check_inside(c, places[1], places[2], "candidate")
-    slices = Slices(r, c, *places, np.zeros(n, np.int64), *_tolerances(rtol, atol, n))
-    compiled = may_compile(int(places[2].sum()) * r.itemsize)
+    _check_inside(r, r_starts, sizes, "reference")
+    _check_inside(c, c_starts, sizes, "candidate")
+    rtols, atols = _tolerances(rtol, atol, n)
+    slices = Slices(r, c, r_starts, c_starts, sizes, np.zeros(n, np.int64), rtols, atols)
+    compiled = may_compile(int(sizes.sum()) * (r.itemsize + c.itemsize))
     return compare_slices(slices, threads=threads, compiled=compiled)
 
 
@@ -151,9 +153,8 @@ def _flat_pair(reference: Array, candidate: Array) -> FlatPair:
 
 
 def _tolerances(rtol: float | Array, atol: float | Array, n: int) -> tuple[Array, Array]:
-    spread = (np.broadcast_to(np.asarray(value, np.float64), (n,)) for value in (rtol, atol))
-    first, second = (np.ascontiguousarray(value) for value in spread)
-    return first, second
+    spread = [np.broadcast_to(np.asarray(value, np.float64), (n,)) for value in (rtol, atol)]
+    return np.ascontiguousarray(spread[0]), np.ascontiguousarray(spread[1])
 
 
 def _check_inside(slab: Array, starts: Array, lengths: Array, side: str) -> None:
@@ -163,47 +164,24 @@ def _check_inside(slab: Array, starts: Array, lengths: Array, side: str) -> None
 
 def _groups(pairs: list[FlatPair]) -> Iterator[list[int]]:
     """Which pairs to compare in one call: the large ones alone, the small ones of equal dtypes."""
-
-    def dtypes(i: int) -> tuple[str, str]:
-        return pairs[i][0].dtype.name, pairs[i][1].dtype.name
-
-    small = [i for i, (r, _) in enumerate(pairs) if r.size <= SMALL]
-    yield from ([i] for i, (r, _) in enumerate(pairs) if r.size > SMALL)
-    for _, members in groupby(sorted(small, key=dtypes), key=dtypes):
-        group: list[int] = []
-        held = 0
-        for i in members:
-            group.append(i)
-            held += pairs[i][0].size
-            if held >= GATHERED:
-                yield group
-                group, held = [], 0
-        if group:
-            yield group
+    small: dict[tuple[Any, Any], list[int]] = {}
+    for i, (reference, candidate) in enumerate(pairs):
+        if reference.size > SMALL:
+            yield [i]
+        else:
+            small.setdefault((reference.dtype, candidate.dtype), []).append(i)
+    for members in small.values():
+        ends = np.cumsum([pairs[i][0].size for i in members])
+        cuts = np.flatnonzero(np.diff(ends // GATHERED)) + 1
+        yield from (part.tolist() for part in np.split(np.array(members), cuts))
 
 
-def _compare_group(
-    pairs: list[FlatPair],
-    rtol: Array,
-    atol: Array,
-    positions: list[int],
-    threads: int | None,
-    nbytes: int,
-) -> PairStatistics:
+def _side_by_side(pairs: list[FlatPair], positions: Array, rtol: Array, atol: Array) -> Slices:
+    """The pairs one after another, copied together unless there is only one."""
     lengths = np.array([pair[0].size for pair in pairs], np.int64)
     starts = np.cumsum(lengths) - lengths
-    slices = Slices(
-        _joined([pair[0] for pair in pairs]),
-        _joined([pair[1] for pair in pairs]),
-        starts,
-        starts,
-        lengths,
-        np.array(positions, np.int64),
-        rtol,
-        atol,
-    )
-    return compare_slices(slices, threads=threads, compiled=may_compile(nbytes))
-
-
-def _joined(arrays: list[Array]) -> Array:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    reference, candidate = pairs[0]
+    if len(pairs) > 1:
+        reference = np.concatenate([pair[0] for pair in pairs])
+        candidate = np.concatenate([pair[1] for pair in pairs])
+    return Slices(reference, candidate, starts, starts, lengths, positions, rtol, atol)

@@ -90,7 +90,7 @@ def _place(array: Array) -> Array:
     """The position on the line of all numbers of this dtype, as a signed integer."""
     bits = array.view(f"i{array.dtype.itemsize}")
     sign = bits >> (8 * bits.dtype.itemsize - 1)
-    return ((bits & np.iinfo(bits.dtype).max) ^ sign) - sign
+    return np.asarray(((bits & np.iinfo(bits.dtype).max) ^ sign) - sign)
 
 
 def _is_small_number(dtype: np.dtype[Any]) -> bool:

@@ -84,7 +84,7 @@ class Metrics:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of every attribute."""
-        return self.count.shape
+        return tuple(self.count.shape)
 
     def __getitem__(self, index: Any) -> Metrics:
         """The metrics of some of the pairs."""

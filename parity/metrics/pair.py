@@ -108,7 +108,7 @@ class PairStatistics:
     @property
     def shape(self) -> tuple[int, ...]:
         """The leading shape."""
-        return self.max_abs.shape
+        return tuple(self.max_abs.shape)
 
     def __len__(self) -> int:
         return len(self.max_abs)

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 # Sums are plain float64 inside a block and exact between blocks.
 BLOCK = 1 << 14
-# Loading the compiled kernel costs a second or more, in which numpy compares this many bytes.
-WORTH_COMPILING = 1 << 30
+# Below this many bytes of both sides, loading the compiled kernel (about a second) cannot pay;
+# whoever compares batch by batch usually has many more to come.
+WORTH_COMPILING = 1 << 25
 # Smaller work, in elements, is over before a thread has started.
 WORTH_A_THREAD = 1 << 20
 COMPILED = "parity.metrics._compiled"
@@ -53,9 +55,16 @@ class Slices:
     atol: Array
 
     def __getitem__(self, index: Any) -> Slices:
-        columns = (self.reference_starts, self.candidate_starts, self.lengths, self.positions)
-        tolerances = (self.rtol[index], self.atol[index])
-        return Slices(self.reference, self.candidate, *(c[index] for c in columns), *tolerances)
+        return Slices(
+            self.reference,
+            self.candidate,
+            self.reference_starts[index],
+            self.candidate_starts[index],
+            self.lengths[index],
+            self.positions[index],
+            self.rtol[index],
+            self.atol[index],
+        )
 
     def cut(self) -> tuple[Slices, Array]:
         """The same in blocks, and the number of the first block of each slice, int64 `(n,)`."""
@@ -106,7 +115,7 @@ def _shares(lengths: Array, threads: int) -> list[slice]:
     threads = int(min(threads, max(1, ends[-1] // WORTH_A_THREAD)))
     goals = ends[-1] * np.arange(1, threads) // threads
     cuts = [0, *np.searchsorted(ends, goals).tolist(), len(lengths)]
-    return [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+    return [slice(a, b) for a, b in pairwise(cuts) if a < b]
 
 
 def _compare_compiled(blocks: Slices) -> PairStatistics:
@@ -144,7 +153,7 @@ def _runs(lengths: Array) -> list[slice]:
     """Consecutive blocks that together have about the size of one."""
     bucket = (np.cumsum(lengths) - 1) // BLOCK
     cuts = [0, *(np.flatnonzero(np.diff(bucket)) + 1).tolist(), len(lengths)]
-    return [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(cuts)]
 
 
 def _compare_run(blocks: Slices) -> PairStatistics:
