@@ -76,9 +76,11 @@ class Program:
         self._prompt: Prefill = prompt
         self._model = load_model(Path(assets), DTYPES[dtype])
         self.facts: Mapping[str, str | int | float | bool] = {
+            "implementation": "parity_torch.pocket_tts",
             "framework": "torch",
             "framework_version": torch.__version__,
             "precision": dtype,
+            "device": "cpu",
             "decode": decode,
             "prompt": prompt,
             "weights_digest": _file_digest(Path(assets) / "weights.safetensors"),
@@ -88,9 +90,10 @@ class Program:
         """Speak the case's text in the voice of its array `voice_audio`, float32[samples].
 
         Returns:
-            `waveform` [samples] at 24 kHz; `latents` [frames, latent], normalised; `tokens`
-            int64[count]; `frames_per_chunk` int64[chunks]. Several chunks stand one after the
-            other in each.
+            waveform: [samples], all chunks one after another.
+            latents: [frames, latent], before denormalisation.
+            tokens: int64[count], after text preparation.
+            tokens_per_chunk, frames_per_chunk: int64[chunks], how both are divided.
 
         Raises:
             InputError: the case lacks its text or its voice.
@@ -106,6 +109,7 @@ class Program:
             "waveform": torch.cat(waveforms),
             "latents": torch.cat(latents),
             "tokens": torch.cat(tokens),
+            "tokens_per_chunk": torch.tensor([len(ids) for ids in tokens]),
             "frames_per_chunk": torch.tensor([len(frames) for frames in latents]),
         }
 

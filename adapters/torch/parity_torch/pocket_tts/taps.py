@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from parity.capture.active import next_step, phase, tap
+from parity.capture import next_step, phase, tap
 from parity.tensors import Role
 
 __all__ = ["next_step", "phase", "record"]
