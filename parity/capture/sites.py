@@ -1,0 +1,119 @@
+"""A place in a program that is recorded whenever it runs, and one running call of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+__all__ = ["Call", "Frame", "Moment", "Site", "Thread"]
+
+Call = Callable[..., Any]
+
+
+class Moment(NamedTuple):
+    """When something ran.
+
+    Attributes:
+        phase: the phase it ran in; empty for none.
+        call: which call of its tap in that phase, from 0; None to go on counting.
+        step: the autoregressive step, or -1.
+    """
+
+    phase: str
+    call: int | None
+    step: int
+
+
+class Site:
+    """A module or a function under its name.
+
+    Attributes:
+        path: its dotted name.
+        inputs: whether its arguments are recorded.
+        outputs: whether its results are recorded.
+        names: names of its positional arguments, to know which hold states.
+        skip: how many leading positional arguments are not data (`self`).
+        steps: phases in which a call of this site begins the next step.
+        opaque: whether operations inside go unseen, because seeing them would change them.
+        plain: whether operations inside add nothing to its own result.
+    """
+
+    __slots__ = (
+        "calls",
+        "inputs",
+        "lock",
+        "names",
+        "opaque",
+        "outputs",
+        "path",
+        "plain",
+        "skip",
+        "steps",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        inputs: bool = True,
+        outputs: bool = True,
+        names: tuple[str, ...] = (),
+        skip: int = 0,
+        steps: Collection[str] = (),
+        opaque: bool = False,
+        plain: bool = False,
+    ) -> None:
+        self.path = path
+        self.inputs = inputs
+        self.outputs = outputs
+        self.names = names
+        self.skip = skip
+        self.steps = frozenset(steps)
+        self.opaque = opaque
+        self.plain = plain
+        self.calls: dict[str, int] = {}
+        self.lock = threading.Lock()
+
+    def next_call(self, phase: str) -> int:
+        """Number of the call that begins now, counted from 0 within `phase`."""
+        with self.lock:
+            call = self.calls.get(phase, 0)
+            self.calls[phase] = call + 1
+        return call
+
+
+class Frame:
+    """One running call of a site."""
+
+    __slots__ = ("at", "fed", "occurrences", "site", "wanted")
+
+    def __init__(self, site: Site, at: Moment, *, wanted: bool) -> None:
+        self.site = site
+        self.at = at
+        self.wanted = wanted
+        self.fed: tuple[int, ...] = ()  # records that fed it
+        self.occurrences: dict[str, int] = {}  # operations seen so far, by name
+
+    def occurrence(self, operation: str) -> int:
+        """How often `operation` ran in this call before."""
+        number = self.occurrences.get(operation, 0)
+        self.occurrences[operation] = number + 1
+        return number
+
+
+class Thread(threading.local):
+    """What the recorder knows of the running thread.
+
+    Attributes:
+        phase: the phase that holds in it; empty for none.
+        stack: the calls running in it, outermost first.
+        overhead_ns: time spent on recording so far, to be left out of durations.
+        quiet: whether a random draw runs, whose inner workings are not recorded.
+    """
+
+    def __init__(self) -> None:
+        self.phase = ""
+        self.stack: list[Frame] = []
+        self.overhead_ns = 0
+        self.quiet = False
