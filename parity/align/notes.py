@@ -1,0 +1,62 @@
+"""Sentences about an alignment: one for each kind of thing that was done, not one a tap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["NoteBook", "run_words", "summary"]
+
+TAPS = "{taps}"
+
+
+class NoteBook:
+    """Collects sentences; equal ones about different taps become one."""
+
+    def __init__(self) -> None:
+        self._taps: dict[str, list[str]] = {}
+
+    def add(self, sentence: str, path: str | None = None) -> None:
+        """Note `sentence`, in which `{taps}` stands for the paths that it is said of."""
+        paths = self._taps.setdefault(sentence, [])
+        if path is not None:
+            paths.append(path)
+
+    def sentences(self) -> tuple[str, ...]:
+        """The notes, in the order in which their kind first came up."""
+        return tuple(_fill(sentence, paths) for sentence, paths in self._taps.items())
+
+
+def _fill(sentence: str, paths: Sequence[str]) -> str:
+    if TAPS not in sentence:
+        return sentence
+    # Several ports of one module are one name here, but as many taps.
+    named = sentence.replace(TAPS, summary(list(dict.fromkeys(paths))))
+    return f"{named} ({len(paths)} taps)" if len(paths) > 1 else named
+
+
+def summary(paths: Sequence[str]) -> str:
+    """The paths in few words: one or two as they are, more by what they begin with."""
+    if len(paths) <= 2:
+        return " and ".join(paths)
+    split = [path.split(".") for path in paths]
+    common = 0
+    while all(len(parts) > common + 1 for parts in split) and (
+        len({parts[common] for parts in split}) == 1
+    ):
+        common += 1
+    if common:
+        return ".".join([*split[0][:common], "*"])
+    return f"{paths[0]}, {paths[1]} and {len(paths) - 2} more"
+
+
+def run_words(lengths: Sequence[int]) -> str:
+    """How a side ran, in words, from the lengths of its calls along the axis."""
+    if len(lengths) == 1:
+        return "in one pass"
+    if set(lengths) == {1}:
+        return f"one position at a time ({len(lengths)} calls)"
+    if len(set(lengths)) == 1:
+        return f"in {len(lengths)} blocks of {lengths[0]}"
+    if len(lengths) <= 4:
+        return f"in blocks of {', '.join(map(str, lengths))}"
+    return f"in {len(lengths)} blocks of {min(lengths)} to {max(lengths)}"
