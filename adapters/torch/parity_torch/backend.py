@@ -1,0 +1,120 @@
+"""Runs a torch program under a recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from parity.backends import Capabilities, CaptureSink
+from parity.capture import Options, record_into, tap
+from parity.errors import ConfigError
+from parity.tensors import Case, Role, TapPlan
+from parity_torch.build import build_program
+
+__all__ = ["TorchBackend"]
+
+
+class TorchBackend:
+    """A PyTorch implementation, run in this process."""
+
+    name = "torch"
+
+    def __init__(
+        self,
+        *,
+        program: object,
+        python_path: str | Path | Sequence[str | Path] = ".",
+        threads: int | str = 1,
+        operations: bool | str | Sequence[str] = False,
+        states: bool | str = False,
+        params: bool | str = True,
+        **program_options: object,
+    ) -> None:
+        """Build the program; what each option means stands in `parity_torch.ADAPTER.options`.
+
+        Raises:
+            BackendError: the program cannot be found, built, or run by us.
+            ConfigError: an option cannot be used.
+        """
+        folders = (python_path,) if isinstance(python_path, str | Path) else tuple(python_path)
+        self._threads = _count("threads", threads)
+        self._operations = _globs(operations)
+        self._states = _switch("states", states)
+        self._params = _switch("params", params)
+        with _threads(self._threads):
+            self._program = build_program(program, program_options, folders)
+
+    def capabilities(self) -> Capabilities:
+        """It records states too; where it runs is the program's affair."""
+        return Capabilities(states=self._states)
+
+    def capture(self, case: Case, plan: TapPlan, sink: CaptureSink) -> None:
+        """Run `case` with its seed and noise, and record what `plan` wants.
+
+        Threads, generators and modes of torch are as before afterwards.
+        """
+        sink.describe({"framework": "torch", "framework_version": torch.__version__})
+        sink.describe({"implementation": self._program.name, **self._program.facts})
+        # Not inside: the run starts when the recorder is in place.
+        with _threads(self._threads), torch.random.fork_rng(), torch.no_grad():
+            sink.describe({"threads": torch.get_num_threads()})
+            torch.manual_seed(case.seed)
+            with record_into(sink, self._program.modules, self._options(case, plan)):
+                for name, value in self._program.run(case).items():
+                    tap(name, value, role=Role.OUTPUT)
+
+    def _options(self, case: Case, plan: TapPlan) -> Options:
+        program = self._program
+        return Options(
+            plan=plan,
+            functions=program.functions,
+            operations=self._operations,
+            phases=program.phases,
+            steps=program.steps,
+            noise=True if case.noise is None else case.noise,
+            states=self._states,
+            params=self._params,
+        )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _count(option: str, given: int | str) -> int:
+    try:
+        count = int(given)
+    except ValueError as error:
+        raise ConfigError(f"not a whole number: {given!r}", where=option) from error
+    if count < 1:
+        raise ConfigError(f"needs at least 1, got {count}", where=option)
+    return count
+
+
+_WORDS: Mapping[object, bool] = {
+    True: True, "true": True, "yes": True, "1": True,
+    False: False, "false": False, "no": False, "0": False,
+}  # fmt: skip
+
+
+def _switch(option: str, given: bool | str) -> bool:
+    word = given.lower() if isinstance(given, str) else given
+    if word not in _WORDS:
+        raise ConfigError(f"neither true nor false: {given!r}", where=option)
+    return _WORDS[word]
+
+
+def _globs(given: bool | str | Sequence[str]) -> bool | Sequence[str]:
+    if not isinstance(given, bool | str):
+        return tuple(given)
+    word = given.lower() if isinstance(given, str) else given
+    return _WORDS[word] if word in _WORDS else tuple(str(given).split(","))
