@@ -1,0 +1,20 @@
+"""Capture files: written while a model runs, read lazily. The only importer of h5py."""
+
+from parity.store.capture import Capture, open_capture
+from parity.store.columns import Columns, SeriesInfo
+from parity.store.meta import CaptureMeta
+from parity.store.tap_view import SeriesView, TapView
+from parity.store.verify import verify
+from parity.store.writer import CaptureWriter
+
+__all__ = [
+    "Capture",
+    "CaptureMeta",
+    "CaptureWriter",
+    "Columns",
+    "SeriesInfo",
+    "SeriesView",
+    "TapView",
+    "open_capture",
+    "verify",
+]
