@@ -1,4 +1,4 @@
-"""The float32 comparison kernel, compiled by numba; importing this module costs over a second.
+"""The float32 kernels, compiled by numba; importing this module costs over a second.
 
 What one pass does to a stretch of 1,024 elements, while it is in the first-level cache: sums;
 then, only when the sums say that all is finite, ranges and bit distances, in loops of their own
@@ -15,7 +15,7 @@ from numba import njit
 
 from parity.metrics.pair import Bound, Count, Sum
 
-__all__ = ["compare_blocks"]
+__all__ = ["compare_blocks", "moments"]
 
 STRETCH = 1024
 # Sums may be reordered into vector lanes. Not `nnan`: a NaN must reach the result.
@@ -219,3 +219,46 @@ def compare_blocks(  # noqa: PLR0917 - compiled functions take no keywords
         count[_TERMS] = count[_COMPARED]
         count[_MISMATCHED] += count[_DISAGREED]
         max_abs[j] = largest
+
+
+@njit(nogil=True, cache=True, fastmath=REORDER)
+def _totals(values: Any) -> Any:
+    total = squares = 0.0
+    for i in range(values.size):
+        x = np.float64(values[i])
+        total += x
+        squares += x * x
+    return total, squares
+
+
+@njit(nogil=True, cache=True, fastmath=FINITE)
+def _extent(values: Any) -> Any:
+    low = high = values[0]
+    zeros = np.int32(0)
+    for i in range(values.size):
+        low = min(low, values[i])
+        high = max(high, values[i])
+        zeros += np.int32(values[i] == np.float32(0.0))
+    return low, high, zeros
+
+
+@njit(nogil=True, cache=True)
+def moments(values: Any) -> Any:
+    """Sum, sum of squares, smallest, largest, zeros of a flat float32 array.
+
+    The last three mean nothing unless the sum of squares is finite.
+    """
+    total = squares = 0.0
+    low, high, zeros = np.inf, -np.inf, 0
+    for start in range(0, values.size, STRETCH):
+        stretch = values[start : start + STRETCH]
+        partial, partial_squares = _totals(stretch)
+        total += partial
+        squares += partial_squares
+        if not np.isfinite(squares):
+            break
+        stretch_low, stretch_high, stretch_zeros = _extent(stretch)
+        low = min(low, np.float64(stretch_low))
+        high = max(high, np.float64(stretch_high))
+        zeros += stretch_zeros
+    return total, squares, low, high, zeros

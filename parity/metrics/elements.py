@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,26 @@ def flat(array: Array) -> Array:
         InputError: for text, objects, dates and records.
     """
     array = np.asarray(array)
+    if not _is_plain(array.dtype):
+        array = _plain(array)
+    return array.reshape(-1)
+
+
+@cache  # of few dtypes, and asked for tens of thousands of small tensors
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    return dtype.isnative and dtype.char not in "gG" and (dtype.kind in "fiubc" or _is_small(dtype))
+
+
+def _plain(array: Array) -> Array:
     dtype = array.dtype
-    if dtype.kind in "OSUMmT" or (dtype.kind == "V" and not _is_small_number(dtype)):
+    if dtype.kind not in "fiubc" and not _is_small(dtype):
         raise InputError(
             f"an array of dtype {dtype} holds no numbers to compare",
             hint="convert it to a numeric dtype first",
         )
     if dtype.char in "gG":  # long doubles, whose padding bytes are arbitrary
-        array = array.astype(np.complex128 if dtype.char == "G" else np.float64)
-    elif not dtype.isnative:
-        array = array.astype(dtype.newbyteorder("="))
-    return array.reshape(-1)
+        return array.astype(np.complex128 if dtype.char == "G" else np.float64)
+    return array.astype(dtype.newbyteorder("="))
 
 
 def numbers(array: Array) -> Array:
@@ -83,7 +93,8 @@ def ulp_distance(reference: Array, candidate: Array) -> Array:
     below = np.minimum(_place(reference), _place(candidate))
     unsigned = f"u{reference.dtype.itemsize}"
     # The difference may not fit the signed type, but always the unsigned one.
-    return (above.view(unsigned) - below.view(unsigned)).astype(np.float64)
+    distance: Array = above.view(unsigned) - below.view(unsigned)
+    return distance.astype(np.float64)
 
 
 def _place(array: Array) -> Array:
@@ -93,5 +104,7 @@ def _place(array: Array) -> Array:
     return np.asarray(((bits & np.iinfo(bits.dtype).max) ^ sign) - sign)
 
 
-def _is_small_number(dtype: np.dtype[Any]) -> bool:
-    return dtype.fields is None and dtype.name.startswith(("bfloat", "float", "int", "uint"))
+def _is_small(dtype: np.dtype[Any]) -> bool:
+    """Whether it is one of `ml_dtypes`' (`bfloat16`, `float8_e4m3fn`, `int4`)."""
+    names = ("bfloat", "float", "int", "uint")
+    return dtype.kind == "V" and dtype.fields is None and dtype.name.startswith(names)

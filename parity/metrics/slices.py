@@ -16,7 +16,7 @@ from parity.metrics.blocks import compare_segments
 from parity.metrics.exact import ExactSum
 from parity.metrics.pair import PairStatistics, Sum
 
-__all__ = ["Slices", "compare_slices", "may_compile"]
+__all__ = ["COMPILED", "Slices", "compare_slices", "may_compile"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -96,7 +96,8 @@ def _codes(rule: Rule, metrics: Metrics, noise: Array) -> Array:
     negligible = metrics.max_abs <= rule.negligible_abs
     in_noise = (metrics.rel_l2 <= noise) | negligible | nothing_but_agreed_gaps
     drifts = (metrics.rel_l2 <= np.maximum(DRIFT_LIMIT, 10.0 * noise)) & (noise > 0)
-    return np.where(in_noise, _WITHIN_NOISE, np.where(drifts, _DRIFT, _DIVERGENT))
+    codes = np.where(in_noise, _WITHIN_NOISE, np.where(drifts, _DRIFT, _DIVERGENT))
+    return np.asarray(codes)
 
 
 def _accepted(rule: Rule, metrics: Metrics) -> Array:
@@ -105,7 +106,7 @@ def _accepted(rule: Rule, metrics: Metrics) -> Array:
         return np.asarray(metrics.bit_identical)
     nothing_but_agreed_gaps = metrics.nonfinite_agreed == metrics.count
     held = [_holds(metrics, *bound) for bound in rule.bounds]
-    return np.logical_and.reduce(held) | nothing_but_agreed_gaps
+    return np.asarray(np.logical_and.reduce(held) | nothing_but_agreed_gaps)
 
 
 def _holds(metrics: Metrics, name: str, way: str, limit: float) -> Array:
