@@ -14,7 +14,7 @@ __all__ = ["difference", "flat", "has_ulp", "numbers", "same_bits", "ulp_distanc
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Their sign is not the top bit of the byte that holds them, or there is none.
-WITHOUT_ULP = ("float4", "float6", "float8_e8m0")
+WITHOUT_ULP = ("float4_", "float6_", "float8_e8m0")
 
 
 def flat(array: Array) -> Array:

@@ -12,6 +12,7 @@ __all__ = ["ExactSum"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 DIGIT_BITS = 32
+DIGIT_MASK = (1 << DIGIT_BITS) - 1
 # A float64 spans three 32-bit digits; a fourth keeps 96 bits below the largest term.
 DIGITS = 4
 ZERO_TOP = -64  # below the position of the smallest subnormal, -34
@@ -82,14 +83,16 @@ class ExactSum:
 
     def value(self) -> Array:
         """The sums as float64 `(...)`; NaN where a term was not finite."""
-        carried = self.digits.copy()
-        for place in range(DIGITS - 1, 0, -1):
-            carried[..., place - 1] += carried[..., place] >> DIGIT_BITS
-            carried[..., place] &= (1 << DIGIT_BITS) - 1
-        high, low = carried[..., 0] >> DIGIT_BITS, carried[..., 0] & ((1 << DIGIT_BITS) - 1)
+        carried = _carried(self.digits)
+        # Of the absolute value: the borrows of a negative number would cancel when added up.
+        negative = carried[..., 0] < 0
+        carried = np.where(negative[..., None], _carried(-self.digits), carried)
+        high, low = carried[..., 0] >> DIGIT_BITS, carried[..., 0] & DIGIT_MASK
         value = carried[..., 3] * 2.0**-96 + carried[..., 2] * 2.0**-64
         value = (value + carried[..., 1] * 2.0**-32) + low + high * 2.0**32
-        value = np.ldexp(np.ldexp(value, self.top * 16), self.top * 16)
+        value = np.where(negative, -value, value)
+        with np.errstate(over="ignore"):  # a sum beyond the largest float64 is infinite
+            value = np.ldexp(np.ldexp(value, self.top * 16), self.top * 16)
         return np.where(self.top == OVERFLOW_TOP, np.nan, value)
 
     def _digits_at(self, top: Array) -> Array:
@@ -100,3 +103,12 @@ class ExactSum:
         place = np.arange(DIGITS) - shift[..., None]
         moved = np.take_along_axis(self.digits, np.maximum(place, 0), axis=-1)
         return np.where(place >= 0, moved, 0)
+
+
+def _carried(digits: Array) -> Array:
+    """The same number with all digits but the first in `[0, 2**32)`."""
+    digits = digits.copy()
+    for place in range(DIGITS - 1, 0, -1):
+        digits[..., place - 1] += digits[..., place] >> DIGIT_BITS
+        digits[..., place] &= DIGIT_MASK
+    return digits
