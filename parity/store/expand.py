@@ -101,7 +101,7 @@ def _copy(h5: h5py.File, info: SeriesInfo, file: IO[bytes], where: str) -> tuple
 
 
 def _row_bytes(stack: h5py.Dataset) -> int:
-    return math.prod(stack.shape[1:]) * int(stack.dtype.itemsize)
+    return int(math.prod(stack.shape[1:]) * stack.dtype.itemsize)
 
 
 def _place(

@@ -42,10 +42,10 @@ class IndexWriter:
         if len(digest) > _DIGEST_CHARACTERS:
             raise InputError("digest is longer than 32 characters", where=str(record.key))
         statistics = record.statistics or _NO_STATISTICS
-        code = self._strings.code
+        key, code = record.key, self._strings.code
         packed = INDEX_STRUCT.pack(
-            series.number, code(record.key.phase), code(record.source), record.thread,
-            record.key.call, record.step, record.order, row, -1, record.duration_s,
+            series.number, code(key.phase), code(record.source), record.thread,
+            key.call, record.step, record.order, row, -1, record.duration_s,
             statistics.count, statistics.mean, statistics.std, statistics.min, statistics.max,
             statistics.l2, statistics.nan_count, statistics.inf_count, statistics.zero_count,
             self._producers_total, len(record.producers), TIER_CODES[record.tier], digest,

@@ -33,13 +33,14 @@ class Series:
     Attributes:
         number: its row in `/series`.
         nbytes: of one tensor.
+        is_direct: whether its tensors are written at once, because they are large.
+        is_giant: whether one is too large for a chunk, so that the series can hold only one.
         rows: tensors appended so far.
-        buffered: bytes that are not yet in the file.
     """
 
     __slots__ = (
-        "_chunk_rows", "_chunks", "_dataset", "_file", "_group", "_name", "_pending",
-        "_stored", "buffered", "dtype", "nbytes", "number", "rows", "spec",
+        "_chunk_rows", "_chunks", "_dataset", "_file", "_group", "_name", "_pending", "_stored",
+        "dtype", "is_direct", "is_giant", "nbytes", "number", "rows", "spec",
     )  # fmt: skip
 
     def __init__(
@@ -58,21 +59,25 @@ class Series:
         self.spec = spec
         self.dtype = element_type(spec.dtype)
         self.nbytes = spec.size * self.dtype.itemsize
+        self.is_direct = self.nbytes >= DIRECT_BYTES
+        self.is_giant = self.nbytes >= GIANT_BYTES
         self.rows = 0
-        self.buffered = 0
 
-    @property
-    def is_giant(self) -> bool:
-        """Whether one tensor is too large for a chunk, so that the dataset holds only one."""
-        return self.nbytes >= GIANT_BYTES
+    def gather(self, array: Array) -> int:
+        """Take one tensor of the series' type and shape for later; its row is returned."""
+        self._pending.append(array.tobytes())
+        self.rows += 1
+        return self.rows - 1
 
-    def append(self, array: Array) -> int:
-        """Append one tensor of the series' type and shape; its row is returned."""
-        if self.nbytes < DIRECT_BYTES:
-            self._pending.append(array.tobytes())
-            self.buffered += self.nbytes
+    def write(self, array: Array) -> int:
+        """Write one tensor of the series' type and shape at once; its row is returned."""
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        if self.is_giant:
+            self._write_giant(data)
         else:
-            self._write_now(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+            dataset = self._open(1)
+            dataset.set_extent((self.rows + 1, *self._stored))
+            self._new_chunk(dataset, self.rows, data)
         self.rows += 1
         return self.rows - 1
 
@@ -92,7 +97,6 @@ class Series:
         if self.nbytes:
             self._write_pending(dataset)
         self._pending.clear()
-        self.buffered = 0
 
     def _write_pending(self, dataset: h5py.h5d.DatasetID) -> None:
         row, done = self.rows - len(self._pending), 0
@@ -112,14 +116,6 @@ class Series:
         owned = self._file.commits > born
         self._file.write_rows(start + within * self.nbytes, data, owned=owned)
 
-    def _write_now(self, data: Array) -> None:
-        if self.is_giant:
-            self._write_giant(data)
-            return
-        dataset = self._open(1)
-        dataset.set_extent((self.rows + 1, *self._stored))
-        self._new_chunk(dataset, self.rows, data)
-
     def _new_chunk(self, dataset: h5py.h5d.DatasetID, row: int, data: bytes | Array) -> None:
         place = (row, *(0 for _ in self._stored))
         dataset.write_direct_chunk(place, data)
@@ -131,7 +127,7 @@ class Series:
 
     def _write_giant(self, data: Array) -> None:
         start = self._create((1, *self._stored), chunk=None).get_offset()
-        self._file.write_rows(start, memoryview(data), owned=False)
+        self._file.write_rows(start, data.data, owned=False)
         self._chunks.append((start, self._file.commits))
         self._chunk_rows = 1
 

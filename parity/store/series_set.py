@@ -42,8 +42,10 @@ class SeriesSet:
         """The series for tensors of this name and specification, made where it is new."""
         key = (path, role, slot, spec.dtype, spec.shape)
         series = self._known.get(key)
-        if series is None or (series.is_giant and series.rows):
-            series = self._known[key] = self._new(path, role, slot, spec)
+        if series is None:
+            series = self._new(path, role, slot, spec)
+            if not series.is_giant:
+                self._known[key] = series
         return series
 
     def _new(self, path: str, role: str, slot: str, spec: TensorSpec) -> Series:
@@ -57,22 +59,21 @@ class SeriesSet:
         self._table.add(path, role, slot, spec.dtype, shape_text(spec.shape), dataset)
         return series
 
-    def store(self, series: Series, array: Array, *, where: str) -> int:
+    def store(self, series: Series, array: Array, *, where: object) -> int:
         """Append `array`, of the series' type and shape, and return its row.
 
         Raises:
             InputError: when the array is of another type or shape, naming `where`.
         """
         if array.dtype != series.dtype or array.shape != series.spec.shape:
-            array = _matched(array, series.spec, where)
-        row = series.append(array)
-        if series.buffered:
-            self._dirty[series.number] = series
-            self._buffered += series.nbytes
-            if self._buffered >= self._buffer_bytes:
-                self.drain()
-        elif series.nbytes == 0:
-            self._dirty[series.number] = series
+            array = _matched(array, series.spec, str(where))
+        if series.is_direct:
+            return series.write(array)
+        self._dirty[series.number] = series
+        self._buffered += series.nbytes
+        row = series.gather(array)
+        if self._buffered >= self._buffer_bytes:
+            self.drain()
         return row
 
     def drain(self) -> None:

@@ -28,4 +28,4 @@ def _digest(capture: Capture, position: int) -> bytes:
     data, offsets, nbytes = capture.slab()
     start = int(offsets[position])
     tensor = data[start : start + int(nbytes[position])]
-    return xxhash.xxh3_128_hexdigest(memoryview(tensor)).encode()
+    return xxhash.xxh3_128_hexdigest(tensor.data).encode()

@@ -105,7 +105,7 @@ class CaptureWriter:
                 series = self._series.get(key.path, key.role, key.slot, record.spec)
                 row = -1
                 if record.tier is Tier.TENSOR:
-                    row = self._series.store(series, _given(array, key), where=str(key))
+                    row = self._series.store(series, _given(array, key), where=key)
                 self._index.add(record, series, row)
                 self._flush_when_due()
             except (OSError, RuntimeError) as error:
