@@ -168,4 +168,5 @@ def _bounds(segments: _Segments, r: Array, c: Array, finite: Array | None) -> tu
         high = real if where is None else np.where(where, real, -np.inf)
         lows[:, bound] = segments.scaled(parts).low(low)
         highs[:, bound] = segments.scaled(parts).high(high)
-    return lows, highs
+    # Adding zero turns -0.0 into 0.0: which of them a minimum returns depends on the order.
+    return lows + 0.0, highs + 0.0

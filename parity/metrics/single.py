@@ -65,10 +65,11 @@ def tensor_statistics_rows(stack: Array) -> list[TensorStatistics]:
         InputError: the dtype holds no numbers.
     """
     rows = len(stack)
-    elements = flat(stack).reshape(rows, -1)
-    if rows == 0 or elements.shape[1] == 0 or elements.shape[1] > BLOCK:
-        return [tensor_statistics(row) for row in elements]
-    step = max(1, BLOCK // elements.shape[1])
+    elements = flat(stack)
+    if elements.size == 0 or elements.size > BLOCK * rows:
+        return [tensor_statistics(row) for row in stack]
+    elements = elements.reshape(rows, -1)
+    step = BLOCK // elements.shape[1]
     return [
         row for first in range(0, rows, step) for row in _few_rows(elements[first : first + step])
     ]

@@ -14,7 +14,7 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Run the test with the numpy kernel, then with the compiled one."""
     if request.param == "compiled":
         pytest.importorskip("numba")
-    monkeypatch.setattr(compare, "may_compile", lambda nbytes: request.param == "compiled")
+    monkeypatch.setattr(compare, "may_compile", lambda _: request.param == "compiled")
     return str(request.param)
 
 

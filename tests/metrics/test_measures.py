@@ -57,7 +57,9 @@ def test_one_minus_cosine_and_pearson_to_ten_digits(
         c = r + math.sqrt(2 * distance) * rng.standard_normal(3000)
     got = measure(r.astype(c.dtype), c)
     assert got.one_minus_cosine == pytest.approx(exact_one_minus(r, c), rel=1e-11, abs=0)
-    assert got.one_minus_pearson == pytest.approx(exact_one_minus(r, c, centred=True), rel=1e-11, abs=0)
+    assert got.one_minus_pearson == pytest.approx(
+        exact_one_minus(r, c, centred=True), rel=1e-11, abs=0
+    )
 
 
 def test_the_plain_formula_would_fail_the_ten_digit_test(exact_one_minus) -> None:
@@ -68,9 +70,7 @@ def test_the_plain_formula_would_fail_the_ten_digit_test(exact_one_minus) -> Non
     assert plain != pytest.approx(exact_one_minus(r, c), rel=1e-4, abs=0)
 
 
-@given(
-    st.floats(1e-12, 1e12), st.floats(-10, 10), st.integers(0, 2**32 - 1), st.floats(1e-9, 1e3)
-)
+@given(st.floats(1e-12, 1e12), st.floats(-10, 10), st.integers(0, 2**32 - 1), st.floats(1e-9, 1e3))
 @settings(max_examples=60, deadline=None)
 def test_pearson_ignores_scale_and_shift_and_cosine_ignores_scale(
     scale: float, shift: float, seed: int, noise: float

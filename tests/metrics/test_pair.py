@@ -1,4 +1,5 @@
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,8 +34,7 @@ def parts_of_a_pair(draw):
     reference, candidate = draw(arrays), draw(arrays)
     edges = np.cumsum([0, *sizes])
     return [
-        pair_statistics(reference[a:b], candidate[a:b], offset=int(a))
-        for a, b in zip(edges, edges[1:], strict=False)
+        pair_statistics(reference[a:b], candidate[a:b], offset=int(a)) for a, b in pairwise(edges)
     ]
 
 
@@ -75,10 +75,7 @@ def test_merging_blocks_equals_comparing_the_whole(kernel: str) -> None:
     candidate = reference + np.float32(1e-4) * rng.standard_normal(reference.size).astype("f4")
     whole = pair_statistics(reference, candidate)
     cuts = [0, 16384, 4 * 16384, reference.size]
-    parts = [
-        pair_statistics(reference[a:b], candidate[a:b], offset=a)
-        for a, b in zip(cuts, cuts[1:], strict=False)
-    ]
+    parts = [pair_statistics(reference[a:b], candidate[a:b], offset=a) for a, b in pairwise(cuts)]
     assert same(parts[2] + (parts[0] + parts[1]), whole)
 
 
