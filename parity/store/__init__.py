@@ -2,6 +2,7 @@
 
 from parity.store.capture import Capture, open_capture
 from parity.store.columns import Columns, SeriesInfo
+from parity.store.listing import PortSummary, port_summaries
 from parity.store.meta import CaptureMeta
 from parity.store.tap_view import SeriesView, TapView
 from parity.store.verify import verify
@@ -12,9 +13,11 @@ __all__ = [
     "CaptureMeta",
     "CaptureWriter",
     "Columns",
+    "PortSummary",
     "SeriesInfo",
     "SeriesView",
     "TapView",
     "open_capture",
+    "port_summaries",
     "verify",
 ]
