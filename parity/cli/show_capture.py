@@ -17,14 +17,15 @@ from rich.tree import Tree
 from parity.errors import InputError
 from parity.store import Capture, PortSummary, port_summaries
 
-__all__ = ["as_json", "print_capture", "printable"]
+__all__ = ["as_json", "print_capture", "printable", "wide_console"]
 
 MAX_SPECS = 3
+PIPE_WIDTH = 400
 
 
 def print_capture(capture: Capture, pattern: str) -> None:
     """Print the run's facts and the taps that match the glob `pattern`."""
-    console = Console()
+    console = wide_console()
     console.print(_facts(capture))
     console.print(_tree(_matching(capture, pattern)))
 
@@ -44,6 +45,14 @@ def as_json(capture: Capture, pattern: str) -> str:
         "taps": [_summary_facts(summary) for summary in _matching(capture, pattern)],
     }
     return json.dumps(facts)
+
+
+def wide_console() -> Console:
+    """The terminal, or, in a pipe, a page on which no line has to be broken."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def printable(text: str) -> str:
@@ -104,7 +113,7 @@ def _amount(capture: Capture) -> str:
 
 def _tree(summaries: list[PortSummary]) -> Tree:
     root = Tree("", hide_root=True, guide_style="dim")
-    nodes = {(): root}
+    nodes: dict[tuple[str, ...], Tree] = {(): root}
     for summary in summaries:
         place = tuple(summary.path.split("."))
         _node(nodes, place).add(_line(summary))
@@ -121,9 +130,7 @@ def _node(nodes: dict[tuple[str, ...], Tree], place: tuple[str, ...]) -> Tree:
 def _line(summary: PortSummary) -> Text:
     specs = ", ".join(map(str, summary.specs[:MAX_SPECS]))
     more = len(summary.specs) - MAX_SPECS
-    calls = ", ".join(
-        f"{count}×{f' {phase}' if phase else ''}" for phase, count in summary.calls.items()
-    )
+    calls = ", ".join(f"{count}× {phase}".rstrip() for phase, count in summary.calls.items())
     parts = [
         Text(printable(summary.port), style="cyan"),
         Text(f"  {specs}{f' and {more} more' if more > 0 else ''}"),

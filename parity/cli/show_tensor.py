@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.cli.show_capture import printable
+from parity.cli.show_capture import printable, wide_console
 from parity.errors import InputError
 from parity.metrics import tensor_statistics
 from parity.store import Capture
@@ -48,12 +47,12 @@ def chosen(capture: Capture, tap: str, phase: str | None, call: int | None) -> i
         if phase in {None, record.key.phase} and call in {None, record.key.call}
     ]
     if not fitting:
+        wanted = [f"call {call}"] if call is not None else []
+        wanted += [f"phase {phase!r}"] if phase is not None else []
         raise InputError(
-            f"no call {call if call is not None else ''} in phase {phase!r}"
-            if phase is not None
-            else f"no call {call}",
+            f"nothing was recorded for {' of '.join(wanted)}",
             where=f"{capture.path}: {path}",
-            hint=f"it has {len(records)} calls, the last is {records[-1].key}",
+            hint=f"it has {len(records)} records, the last is {records[-1].key}",
         )
     return capture.position(fitting[0])
 
@@ -96,7 +95,7 @@ def facts(capture: Capture, position: int) -> dict[str, Any]:
 def print_tensor(capture: Capture, position: int) -> None:
     """Print one record, and its tensor where it was kept."""
     record = capture.records[position]
-    console = Console()
+    console = wide_console()
     console.print(Text(printable(str(record.key)), style="bold"), Text(str(record.spec)))
     console.print(_grid(_rows(capture, record, _statistics(capture, position))))
     if capture.columns.offsets[position] < 0:
