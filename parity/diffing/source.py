@@ -12,7 +12,7 @@ from parity.errors import InputError
 from parity.store import Capture
 from parity.tensors import Role, TapKey, TapRecord, TensorSpec, Tier
 
-__all__ = ["ArraySource", "CaptureSource", "TensorSource"]
+__all__ = ["Array", "ArraySource", "CaptureSource", "TensorSource"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,6 +35,11 @@ class TensorSource(Protocol):
         """What is known of the run: implementation, framework, precision, hardware."""
         ...
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Why this side cannot stand for a whole run, in sentences; empty where it can."""
+        ...
+
     def view(self, position: int) -> Array:
         """The tensor of `records[position]`, read-only and valid until `release`."""
         ...
@@ -52,6 +57,7 @@ class CaptureSource:
         self.capture = capture
         self.records: Sequence[TapRecord] = capture.records
         self.facts: Mapping[str, Any] = capture.meta.as_dict()
+        self.notes: Sequence[str] = () if capture.complete else (_incomplete(label, capture),)
 
     def view(self, position: int) -> Array:
         """The tensor of `records[position]`, of the shape and type in its specification."""
@@ -68,6 +74,7 @@ class ArraySource:
     def __init__(self, arrays: Mapping[str, Any], label: str) -> None:
         self.label = label
         self.facts: Mapping[str, Any] = {}
+        self.notes: Sequence[str] = ()
         self._arrays = [_as_array(name, value) for name, value in arrays.items()]
         self.records: Sequence[TapRecord] = tuple(
             TapRecord(
@@ -88,6 +95,13 @@ class ArraySource:
         """Nothing to do: the arrays are the caller's."""
 
 
+def _incomplete(label: str, capture: Capture) -> str:
+    return (
+        f"{label} is incomplete: its run did not come to an end after {len(capture.records):,} "
+        "records, so what is missing at the end was perhaps never reached"
+    )
+
+
 def _as_array(name: str, value: Any) -> Array:
     """`value` as a numpy array; torch tensors come without importing torch."""
     if hasattr(value, "detach"):
@@ -106,7 +120,7 @@ def _as_array(name: str, value: Any) -> Array:
 
 
 def _int16_of(tensor: Any) -> Any:
-    """torch's int16 type, reached through the tensor so that torch need not be imported here."""
+    """The int16 type of torch, reached through the tensor so that torch is not imported here."""
     import sys  # noqa: PLC0415
 
     return sys.modules[type(tensor).__module__.split(".")[0]].int16

@@ -28,6 +28,7 @@ class Implementation(_Table):
         options: handed to the backend as they are.
         isolate: run in a child process, so that a crash is a result and not the end.
         timeout_s: seconds after which an isolated run counts as hanging; 0 for never.
+        memory_limit_mb: most private memory that an isolated run may have; 0 for no limit.
         renames: ordered rules `candidate -> reference` over tap paths; the first match wins.
         layouts: axis order by tap pattern, for a candidate that keeps its tensors transposed.
         align: `exact` names, or `auto` to match by order, shape and content.
@@ -37,8 +38,9 @@ class Implementation(_Table):
 
     backend: str = "torch"
     options: dict[str, Any] = {}
-    isolate: bool = False
+    isolate: bool = True
     timeout_s: float = 0.0
+    memory_limit_mb: int = 0
     renames: tuple[str, ...] = ()
     layouts: dict[str, tuple[int, ...]] = {}
     align: str = "exact"
@@ -91,21 +93,18 @@ class Subject(_Table):
         python_path: folders, relative to the configuration, from which its code is imported.
         cases: `module:function` that returns the cases, as `parity.Case` values.
         case_options: keyword arguments of that function.
-        output: the tap whose error counts as the error of the whole; `*` for the last one.
     """
 
     name: str
     python_path: tuple[str, ...] = ()
     cases: str = ""
     case_options: dict[str, Any] = {}
-    output: str = "*"
 
 
 class RuleConfig(_Table):
-    """A rule over tap paths: a preset of that name, changed by the bounds given here."""
+    """A rule for the taps that match a glob: the bounds of a `parity.Rule`, by name."""
 
     tap: str
-    preset: str = ""
     bounds: dict[str, Any] = {}
 
 

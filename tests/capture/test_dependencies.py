@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parity.run.dependencies import digest_paths, loaded, unchanged
+from parity.capture.dependencies import digest_paths, loaded, unchanged
 
 
 @pytest.fixture

@@ -1,0 +1,112 @@
+"""The comparison itself: alignment, statistics, verdicts, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from parity.align import LayoutRule, Mode, Rename, align
+from parity.diffing.measure import Progress
+from parity.diffing.outcome import conclude
+from parity.diffing.result import DiffResult, Outcome
+from parity.diffing.rows import plan_rows
+from parity.diffing.selection import choose
+from parity.diffing.source import Array, ArraySource, CaptureSource, TensorSource
+from parity.diffing.table import build_table
+from parity.store import Capture, open_capture
+from parity.tensors import TapPlan, TapRecord
+from parity.tolerance import Tolerance, preset
+
+__all__ = ["Side", "diff"]
+
+Side = str | Path | Capture | Mapping[str, Any]
+"""A capture file, an open capture, or named arrays or tensors."""
+
+
+def diff(
+    reference: Side,
+    candidate: Side,
+    *,
+    tolerance: Tolerance | str = "fp32",
+    renames: Sequence[str] = (),
+    layouts: Mapping[str, tuple[int, ...]] | None = None,
+    mode: Mode = "exact",
+    plan: TapPlan | None = None,
+    allow_missing: Sequence[str] = (),
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> DiffResult:
+    """Compare a candidate with its reference, tensor by tensor.
+
+    Args:
+        reference: a capture file, an open capture, or named arrays or tensors of any shape.
+        candidate: the same of the port.
+        tolerance: rules to judge by, or the name of a preset.
+        renames: ordered rules `candidate -> reference` over tap paths.
+        layouts: by glob over tap paths, the permutation that brings a candidate's axes into the
+            reference's order.
+        mode: `exact` matches by name, `auto` by order, shape and content.
+        plan: which tensors of both sides take part; all by default.
+        allow_missing: globs over the taps that the candidate need not have.
+        threads: to compare with; all cores by default.
+        progress: called with how many of how many tensors are done.
+
+    Returns:
+        One row a tensor, in the reference's execution order, and what they add up to.
+
+    Raises:
+        CaptureFileError: a file cannot be read.
+        AlignmentError: the taps cannot be brought together without guessing.
+        ConfigError: there is no such preset, or a rule cannot be read.
+    """
+    sources = _source(reference, "reference"), _source(candidate, "candidate")
+    rules = preset(tolerance) if isinstance(tolerance, str) else tolerance
+    chosen, left_out = choose(*sources, plan)
+    alignment = align(
+        [sources[0].records[i] for i in chosen[0]],
+        [sources[1].records[i] for i in chosen[1]],
+        renames=[Rename.parse(text) for text in renames],
+        layouts=[LayoutRule(pattern, tuple(axes)) for pattern, axes in (layouts or {}).items()],
+        mode=mode,
+        read_reference=_reader(sources[0]),
+        read_candidate=_reader(sources[1]),
+    )
+    rows = plan_rows(*sources, chosen, alignment)
+    table, measured = build_table(
+        rows, sources, rules, allow_missing, threads=threads, progress=progress
+    )
+    outcome, because = conclude(table, measured)
+    notes = tuple(note for source in sources for note in source.notes)
+    if outcome is Outcome.HOLDS and notes:
+        # What was recorded agrees; what was not reached may not.
+        outcome, because = Outcome.INVALID, notes[0]
+    return DiffResult(
+        reference=sources[0].label,
+        candidate=sources[1].label,
+        table=table,
+        outcome=outcome,
+        because=because,
+        notes=(*alignment.notes, *left_out, *notes),
+        tolerance=rules.name,
+        facts={"reference": sources[0].facts, "candidate": sources[1].facts},
+    )
+
+
+def _reader(source: TensorSource) -> Callable[[TapRecord], Array]:
+    """Reads the tensor of a record; made only when alignment asks, which is seldom."""
+
+    @cache
+    def positions() -> dict[int, int]:
+        return {record.order: position for position, record in enumerate(source.records)}
+
+    return lambda record: source.view(positions()[record.order])
+
+
+def _source(side: Side, label: str) -> TensorSource:
+    if isinstance(side, Mapping):
+        return ArraySource(side, label)
+    if isinstance(side, Capture):
+        return CaptureSource(side, label)
+    return CaptureSource(open_capture(side), str(side))

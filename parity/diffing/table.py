@@ -1,0 +1,142 @@
+"""Fills the table of a result: measures what can be measured, decides about the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
+from typing import Any
+
+import numpy as np
+
+from parity.diffing.measure import Pair, Progress, measure
+from parity.diffing.result import DiffTable
+from parity.diffing.rows import Row
+from parity.diffing.source import TensorSource
+from parity.diffing.verdicts import Decision, decide_unmeasured, dtype_reason
+from parity.metrics import Metrics, metrics
+from parity.tolerance import Tolerance, Verdict, dtype_floor, judge
+
+__all__ = ["Measured", "build_table"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+COLUMNS = tuple(field.name for field in fields_of(Metrics))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """The rows that were compared by value: their positions, and their metrics."""
+
+    positions: Array
+    metrics: Metrics
+
+
+def build_table(
+    rows: Sequence[Row],
+    sources: tuple[TensorSource, TensorSource],
+    tolerance: Tolerance,
+    allow_missing: Sequence[str] = (),
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[DiffTable, Measured]:
+    """Measure and judge every row.
+
+    Args:
+        rows: in the order in which they shall appear.
+        sources: the reference's and the candidate's tensors.
+        tolerance: the rules to judge by.
+        allow_missing: globs over the taps that the candidate need not have.
+        threads: to compare with; all cores by default.
+        progress: called with how many of how many tensors are done.
+    """
+    positions = np.array([i for i, row in enumerate(rows) if row.stored and row.same_shape], int)
+    pairs: list[Pair] = [(rows[i].left, rows[i].right) for i in positions.tolist()]
+    paths = [row.key.path for row in rows]
+    chosen = [paths[i] for i in positions.tolist()]
+    statistics = measure(
+        *sources, pairs, tolerance.element_tolerances(chosen), threads=threads, progress=progress
+    )
+    measured = Measured(positions, metrics(statistics))
+    floors = _floors(rows)
+    decisions = _decide(rows, measured, floors, tolerance, allow_missing)
+    return _assemble(rows, measured, floors, decisions), measured
+
+
+def _floors(rows: Sequence[Row]) -> Array:
+    """The relative error that rounding explains at each row; NaN where a side is absent."""
+    cache: dict[tuple[str, str], float] = {}
+    floors = np.full(len(rows), math.nan)
+    for i, row in enumerate(rows):
+        if row.reference is not None and row.candidate is not None:
+            types = row.reference.spec.dtype, row.candidate.spec.dtype
+            if types not in cache:
+                cache[types] = dtype_floor(*types)
+            floors[i] = cache[types]
+    return floors
+
+
+def _decide(
+    rows: Sequence[Row],
+    measured: Measured,
+    floors: Array,
+    tolerance: Tolerance,
+    allow_missing: Sequence[str],
+) -> list[Decision]:
+    """One decision a row."""
+    rules = tolerance.rules_for([row.key.path for row in rows])
+    by_value = measured.positions.tolist()
+    judged = judge(measured.metrics, floors[measured.positions], [rules[i] for i in by_value])
+    decisions: list[Decision | None] = [None] * len(rows)
+    for i, verdict, ok, reason in zip(
+        by_value, judged.verdicts, judged.ok.tolist(), judged.reasons, strict=True
+    ):
+        decisions[i] = Decision(verdict, ok, reason, compared=True)
+        if not rules[i].any_dtype and _types_differ(rows[i]):
+            decisions[i] = Decision(Verdict.DTYPE, False, dtype_reason(rows[i]), compared=True)
+    return [
+        decision or decide_unmeasured(row, allow_missing, any_dtype=rule.any_dtype)
+        for decision, row, rule in zip(decisions, rows, rules, strict=True)
+    ]
+
+
+def _types_differ(row: Row) -> bool:
+    ours, theirs = row.reference, row.candidate
+    return ours is not None and theirs is not None and ours.spec.dtype != theirs.spec.dtype
+
+
+def _assemble(
+    rows: Sequence[Row], measured: Measured, floors: Array, decisions: Sequence[Decision]
+) -> DiffTable:
+    after_all = max((row.reference.order for row in rows if row.reference), default=-1) + 1
+    columns = {name: np.full(len(rows), math.nan) for name in COLUMNS}
+    for name, column in columns.items():
+        column[measured.positions] = getattr(measured.metrics, name)
+    same = [i for i, d in enumerate(decisions) if d.compared and d.verdict is Verdict.IDENTICAL]
+    for name in ("rel_l2", "max_abs"):
+        # Equal digests, without the tensors: no error, and no other metric is known.
+        column = columns[name]
+        column[same] = np.where(np.isnan(column[same]), 0.0, column[same])
+    return DiffTable(
+        keys=[row.key for row in rows],
+        candidate_keys=[row.candidate.key if row.candidate else None for row in rows],
+        references=[row.reference.spec if row.reference else None for row in rows],
+        candidates=[row.candidate.spec if row.candidate else None for row in rows],
+        verdicts=[decision.verdict for decision in decisions],
+        reasons=[decision.reason for decision in decisions],
+        sources=[row.reference.source if row.reference else "" for row in rows],
+        pieces=[row.piece for row in rows],
+        order=np.array([r.reference.order if r.reference else after_all for r in rows], np.int64),
+        step=np.array([(r.reference or r.candidate).step for r in rows], np.int64),  # type: ignore[union-attr]
+        ok=np.array([decision.ok for decision in decisions], np.bool_),
+        compared=np.array([decision.compared for decision in decisions], np.bool_),
+        floor=floors,
+        reference_s=_seconds([row.reference for row in rows]),
+        candidate_s=_seconds([row.candidate for row in rows]),
+        metrics=columns,
+    )
+
+
+def _seconds(records: Sequence[Any]) -> Array:
+    return np.array([r.duration_s if r is not None else math.nan for r in records], np.float64)

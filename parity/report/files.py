@@ -1,0 +1,91 @@
+"""Reports written to files, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from parity.diffing import DiffResult
+from parity.errors import InputError
+
+__all__ = ["RENDERERS", "render", "write_text"]
+
+
+def _html(result: DiffResult, title: str) -> str:
+    from parity.report.html import to_html  # noqa: PLC0415 - loads matplotlib
+
+    return to_html({"": result}, title=title)
+
+
+def _json(result: DiffResult, title: str) -> str:  # noqa: ARG001 - one signature for all
+    from parity.report.machine import to_json  # noqa: PLC0415
+
+    return to_json(result) + "\n"
+
+
+def _csv(result: DiffResult, title: str) -> str:  # noqa: ARG001
+    from parity.report.machine import to_csv  # noqa: PLC0415 - loads pandas
+
+    return to_csv(result)
+
+
+def _junit(result: DiffResult, title: str) -> str:
+    from parity.report.machine import to_junit  # noqa: PLC0415
+
+    return to_junit(result, suite=title)
+
+
+def _markdown(result: DiffResult, title: str) -> str:
+    from parity.report.markdown import to_markdown  # noqa: PLC0415
+
+    return to_markdown(result, title=title)
+
+
+RENDERERS: Mapping[str, tuple[str, Callable[[DiffResult, str], str]]] = {
+    "html": (".html", _html),
+    "json": (".json", _json),
+    "csv": (".csv", _csv),
+    "junit": (".xml", _junit),
+    "markdown": (".md", _markdown),
+}
+"""By name of a format: the ending of its files, and `(result, title) -> text`."""
+
+
+def render(result: DiffResult, kind: str, *, title: str) -> str:
+    """The report of `result` in the format `kind`, one of `RENDERERS`."""
+    return RENDERERS[kind][1](result, title)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` to a file, replacing it in one step; `-` is the standard output.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            # mkstemp makes files that only their owner can read; a report is for others.
+            Path(partial).chmod(0o666 & ~_umask())
+            Path(partial).replace(target)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(target)) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

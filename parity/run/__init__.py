@@ -1,0 +1,18 @@
+"""The main job, from `parity.toml`: capture, compare, report; and what it found."""
+
+from parity.run.config import Config, load_config
+from parity.run.pipeline import STAGES, Context, Observer, Stage, run
+from parity.run.result import CaptureState, Comparison, RunResult
+
+__all__ = [
+    "STAGES",
+    "CaptureState",
+    "Comparison",
+    "Config",
+    "Context",
+    "Observer",
+    "RunResult",
+    "Stage",
+    "load_config",
+    "run",
+]

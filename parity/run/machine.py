@@ -1,0 +1,58 @@
+"""The result of a run as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from parity import __version__
+from parity.report.machine import to_dict as diff_to_dict
+from parity.report.words import headline
+from parity.run.result import CaptureState, Comparison, RunResult
+
+__all__ = ["to_dict", "to_json"]
+
+JSON_VERSION = 1
+
+
+def to_dict(result: RunResult) -> dict[str, Any]:
+    """The run as JSON values, every comparison with all its rows."""
+    return {
+        "format": "parity-run",
+        "version": JSON_VERSION,
+        "parity": __version__,
+        "subject": result.subject,
+        "exit_status": result.exit_status,
+        "holds": result.holds,
+        "comparisons": [_comparison(comparison) for comparison in result.comparisons],
+    }
+
+
+def to_json(result: RunResult) -> str:
+    """The run as one JSON document."""
+    return json.dumps(to_dict(result), indent=1, allow_nan=False, ensure_ascii=False, default=str)
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    diff = comparison.diff
+    return {
+        "case": comparison.case,
+        "candidate": comparison.candidate,
+        "exit_status": comparison.exit_status,
+        "headline": headline(diff) if diff else comparison.capture.problem,
+        "captures": {
+            "reference": _capture(comparison.reference),
+            "candidate": _capture(comparison.capture),
+        },
+        "reports": {kind: str(path) for kind, path in comparison.reports.items()},
+        "diff": diff_to_dict(diff) if diff else None,
+    }
+
+
+def _capture(state: CaptureState) -> dict[str, Any]:
+    return {
+        "path": str(state.path),
+        "reused": state.reused,
+        "seconds": state.seconds,
+        "problem": state.problem,
+    }

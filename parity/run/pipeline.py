@@ -1,0 +1,192 @@
+"""The main job: for every case, capture the reference and each candidate, compare, report.
+
+A comparison passes through `STAGES`, each of which returns it with more filled in. Localisation,
+diagnosis, audio and history are further stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from parity.capture.isolated import Notice
+from parity.diffing import diff
+from parity.errors import CaptureFileError, ConfigError, ParityError
+from parity.report.files import RENDERERS, render, write_text
+from parity.run.captures import make_capture, plan_of
+from parity.run.cases import load_cases
+from parity.run.config import Config, Implementation
+from parity.run.result import CaptureState, Comparison, RunResult
+from parity.store import open_capture
+from parity.tensors import Case
+from parity.tolerance import Tolerance, build_rule, preset
+
+__all__ = ["STAGES", "Observer", "Stage", "run"]
+
+
+class Observer:
+    """Hears what a run is doing; the command line shows it. Does nothing by itself."""
+
+    def began(self, what: str) -> None:
+        """Work on `what` begins."""
+
+    def recorded(self, count: int, last: str) -> None:
+        """A capture has `count` records, the last one named."""
+
+    def captured(self, what: str, state: CaptureState) -> None:
+        """A capture is made, reused, or failed."""
+
+    def measured(self, done: int, total: int) -> None:
+        """A comparison is through `done` of `total` tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a stage may use besides the comparison itself."""
+
+    config: Config
+    candidate: Implementation
+    tolerance: Tolerance
+    observer: Observer
+
+
+Stage = Callable[[Comparison, Context], Comparison]
+
+
+def compare(comparison: Comparison, context: Context) -> Comparison:
+    """Stage: the captures, tensor by tensor; of a run that broke off, as far as it came."""
+    config, candidate = context.config, context.candidate
+    try:
+        result = diff(
+            comparison.reference.path,
+            comparison.capture.path,
+            tolerance=context.tolerance,
+            renames=candidate.renames,
+            layouts=candidate.layouts,
+            mode="auto" if candidate.align == "auto" else "exact",
+            plan=plan_of(config),
+            allow_missing=config.tolerance.allow_missing,
+            progress=context.observer.measured,
+        )
+    except CaptureFileError:
+        if comparison.capture.problem:
+            # The run broke off before there was anything to compare; its problem says why.
+            return comparison
+        raise
+    return replace(comparison, diff=result)
+
+
+def report(comparison: Comparison, context: Context) -> Comparison:
+    """Stage: the reports that the configuration asks for."""
+    if comparison.diff is None:
+        return comparison
+    config = context.config
+    folder = config.resolve(config.report.folder)
+    stem = f"{config.subject.name}-{comparison.case}-{comparison.candidate}"
+    title = f"{config.subject.name}: {comparison.candidate} on {comparison.case}"
+    written = {}
+    for kind in config.report.formats:
+        path = folder / f"{stem.replace('/', '-')}{RENDERERS[kind][0]}"
+        write_text(path, render(comparison.diff, kind, title=title))
+        written[kind] = path
+    return replace(comparison, reports=written)
+
+
+STAGES: Sequence[Stage] = (compare, report)
+
+
+def run(
+    config: Config,
+    *,
+    candidates: Iterable[str] = (),
+    cases: Iterable[str] = (),
+    fresh: bool = False,
+    observer: Observer | None = None,
+    stages: Sequence[Stage] = STAGES,
+) -> RunResult:
+    """Do the main job.
+
+    Args:
+        config: the configuration, from `load_config`.
+        candidates: names of candidates; all by default.
+        cases: globs over names of cases; those that the configuration selects by default.
+        fresh: make every capture again.
+        observer: hears what is going on.
+        stages: what is done with a pair of captures, in order.
+
+    Raises:
+        ConfigError: a name, a rule or a report format is unknown.
+        AlignmentError: taps cannot be brought together without guessing.
+    """
+    _check_formats(config)
+    chosen, tolerance = _candidates(config, candidates), _tolerance(config)
+    watcher = observer or Observer()
+    comparisons = []
+    for case in load_cases(config, cases):
+        reference = _captured(config, "reference", config.reference, case, watcher, fresh=fresh)
+        for name, candidate in chosen.items():
+            if reference.problem:
+                nothing = CaptureState(reference.path, problem="the reference did not run")
+                comparisons.append(Comparison(case.name, name, reference, nothing))
+                continue
+            same_noise = _with_tape(case, reference)
+            capture = _captured(config, name, candidate, same_noise, watcher, fresh=fresh)
+            comparison = Comparison(case.name, name, reference, capture)
+            watcher.began(f"{case.name}: comparing {name}")
+            for stage in stages:
+                comparison = stage(comparison, Context(config, candidate, tolerance, watcher))
+            comparisons.append(comparison)
+    return RunResult(config.subject.name, tuple(comparisons))
+
+
+def _captured(
+    config: Config,
+    name: str,
+    implementation: Implementation,
+    case: Case,
+    observer: Observer,
+    *,
+    fresh: bool,
+) -> CaptureState:
+    what = f"{case.name}: capturing {name}"
+    observer.began(what)
+    notice: Notice = lambda progress: observer.recorded(progress.count, progress.last)  # noqa: E731
+    state = make_capture(config, name, implementation, case, fresh=fresh, on_progress=notice)
+    observer.captured(what, state)
+    return state
+
+
+def _with_tape(case: Case, reference: CaptureState) -> Case:
+    """The case with the reference's random draws, so that both run on the same noise."""
+    with open_capture(reference.path) as capture:
+        return case.with_noise(capture.noise)
+
+
+def _candidates(config: Config, names: Iterable[str]) -> dict[str, Implementation]:
+    wanted = tuple(names)
+    for name in wanted:
+        if name not in config.candidates:
+            raise ConfigError(
+                f"there is no candidate {name!r}",
+                where=str(config.path),
+                hint=f"candidates: {', '.join(config.candidates)}",
+            )
+    return {n: c for n, c in config.candidates.items() if not wanted or n in wanted}
+
+
+def _tolerance(config: Config) -> Tolerance:
+    try:
+        rules = [(rule.tap, build_rule(**rule.bounds)) for rule in config.tolerance.rules]
+        return preset(config.tolerance.preset).with_rules(rules)
+    except ParityError as error:
+        raise ConfigError(error.what, where=f"{config.path}: tolerance", hint=error.hint) from error
+
+
+def _check_formats(config: Config) -> None:
+    for kind in config.report.formats:
+        if kind not in RENDERERS:
+            raise ConfigError(
+                f"there is no report format {kind!r}",
+                where=f"{config.path}: report.formats",
+                hint=f"one of {', '.join(RENDERERS)}",
+            )

@@ -1,0 +1,83 @@
+"""What `parity run` found: one comparison a case and candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parity.diffing import DiffResult, Outcome
+
+__all__ = ["CaptureState", "Comparison", "RunResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureState:
+    """One capture of a run.
+
+    Attributes:
+        path: its file.
+        reused: whether an earlier run's file was still good.
+        seconds: wall time of making it; 0 when reused.
+        problem: why it is not complete, in words; empty when it is.
+    """
+
+    path: Path
+    reused: bool = False
+    seconds: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One candidate on one case. Stages fill it in, one after the other.
+
+    Attributes:
+        case: name of the case.
+        candidate: name of the candidate.
+        reference: the reference's capture.
+        capture: the candidate's capture.
+        diff: their comparison; None where a capture holds nothing to compare.
+        reports: the files written about it, by format.
+    """
+
+    case: str
+    candidate: str
+    reference: CaptureState
+    capture: CaptureState
+    diff: DiffResult | None = None
+    reports: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def exit_status(self) -> int:
+        """0 parity holds, 1 it does not, 2 an implementation did not run, 3 inconclusive."""
+        if self.reference.problem or self.capture.problem or self.diff is None:
+            return 2
+        return self.diff.outcome.exit_status
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """All comparisons of a run.
+
+    Attributes:
+        subject: what is ported.
+        comparisons: in the order of cases, then candidates.
+    """
+
+    subject: str
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def exit_status(self) -> int:
+        """The status of the worst comparison: unusable before broken before inconclusive."""
+        found = {comparison.exit_status for comparison in self.comparisons}
+        return next((status for status in (2, 1, 3) if status in found), 0)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every comparison says that parity holds."""
+        return all(
+            c.diff is not None and c.diff.outcome is Outcome.HOLDS and not c.exit_status
+            for c in self.comparisons
+        )

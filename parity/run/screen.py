@@ -1,0 +1,65 @@
+"""The terminal screen of a run: each comparison, then one line each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from parity.report.console import MARKS
+from parity.report.console import screen as diff_screen
+from parity.report.words import headline
+from parity.run.result import Comparison, RunResult
+
+__all__ = ["screen"]
+
+
+def screen(result: RunResult, *, rows: int = 12) -> RenderableType:
+    """What `parity run` prints, with at most `rows` taps a comparison."""
+    parts: list[RenderableType] = []
+    for comparison in result.comparisons:
+        title = f"{result.subject} · {comparison.case} · {comparison.candidate}"
+        parts += [Rule(title, style="dim"), *_problems(comparison)]
+        if comparison.diff is not None:
+            parts.append(diff_screen(comparison.diff, rows=rows))
+        parts += [Padding(_reports(comparison), (1, 0, 1, 2))] if comparison.reports else []
+    if len(result.comparisons) > 1:
+        parts += [Rule("in short", style="dim"), _summary(result)]
+    return Group(*parts)
+
+
+def _problems(comparison: Comparison) -> list[RenderableType]:
+    named = ("the reference", comparison.reference), (comparison.candidate, comparison.capture)
+    return [
+        Text.assemble(
+            ("✗ ", "bold red"), (f"{name} did not run to its end\n", "bold"), state.problem
+        )
+        for name, state in named
+        if state.problem
+    ]
+
+
+def _reports(comparison: Comparison) -> Text:
+    paths = ", ".join(_near(path) for path in comparison.reports.values())
+    return Text(f"written: {paths}", style="dim")
+
+
+def _near(path: Path) -> str:
+    """`path` as seen from here, where that is shorter."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _summary(result: RunResult) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for comparison in result.comparisons:
+        diff = comparison.diff
+        failed = comparison.exit_status == 2
+        mark = MARKS[diff.outcome] if diff and not failed else Text("✗ ", style="bold red")
+        words = headline(diff) if diff and not failed else "did not run to its end"
+        grid.add_row(mark, comparison.case, comparison.candidate, Text(words))
+    return grid
