@@ -141,8 +141,9 @@ def _compare_compiled(blocks: Slices) -> PairStatistics:
         stats.first_nonfinite,
         stats.max_ulp,
     )
-    for bound in (stats.lows, stats.highs):
-        bound += 0.0  # turns -0.0 into 0.0: which one a minimum returns depends on the order
+    for bounds in (stats.lows, stats.highs):
+        # Turns -0.0 into 0.0: which of them a minimum returns depends on the order.
+        np.add(bounds, 0.0, out=bounds)
     return stats.with_sums(ExactSum.of(sums))
 
 

@@ -41,7 +41,7 @@ def dtype_floor(reference: str | np.dtype[np.generic], candidate: str | None = N
 
 def _floor(name: str) -> float:
     name = _COMPLEX.get(name, name)
-    if name.startswith(("float8", "float6", "float4")):
+    if name.startswith(("float8_", "float6_", "float4_")):
         return _EIGHT_BITS
     if name.startswith(("longdouble", "float128", "float96", "complex256", "complex192")):
         return _FLOORS["float64"]  # compared as such

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from parity.errors import ConfigError
+from parity.tolerance.floors import dtype_floor
 
 __all__ = ["BOUNDS", "Rule"]
 
@@ -76,17 +77,12 @@ class Rule:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not isinstance(value, bool | str):
-                self._check(field.name, value)
-
-    def _check(self, name: str, value: Any) -> None:
-        number = isinstance(value, int | float) and not math.isnan(value)
-        signed = name in {"min_cosine", "min_pearson", "min_snr_db"}
-        if not number or (value < 0 and not signed):
-            raise ConfigError(
-                f"the bound {name} = {value!r} is not a number that a metric can be held against",
-                hint="use a number" if signed else "use a number of at least 0",
-            )
+            if field.name in {"exact", "any_dtype"}:
+                _check_flag(field.name, value)
+            elif field.name == "precision":
+                _check_precision(value)
+            elif value is not None:
+                _check_number(field.name, value)
 
     @property
     def bounds(self) -> tuple[tuple[str, Literal["<=", ">="], float], ...]:
@@ -100,3 +96,26 @@ class Rule:
         if bound == "max_mismatch_share" and limit is None and counts_elements:
             return 0.0
         return limit
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} = {value!r} is neither true nor false")
+
+
+def _check_precision(value: Any) -> None:
+    if value != "" and not (isinstance(value, str) and dtype_floor(value) > 0):
+        raise ConfigError(
+            f"precision {value!r} is not a floating-point dtype",
+            hint="use float16, bfloat16, float32 or float64",
+        )
+
+
+def _check_number(name: str, value: Any) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    signed = name in {"min_cosine", "min_pearson", "min_snr_db"}
+    if not is_number or math.isnan(value) or (value < 0 and not signed):
+        raise ConfigError(
+            f"the bound {name} = {value!r} is not a number that a metric can be held against",
+            hint="use a number" if signed else "use a number of at least 0",
+        )
