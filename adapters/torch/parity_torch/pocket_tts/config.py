@@ -124,7 +124,7 @@ def load_config(path: Path) -> Config:
         return _config(data)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read the configuration: {error}", where=str(path)) from error
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"not a Pocket TTS configuration: {error!r}",
             where=str(path),

@@ -47,8 +47,11 @@ def _history(
     site: Site, x: torch.Tensor, stream: Stream, reach: int, pad_mode: str
 ) -> torch.Tensor:
     past = stream.tensors.get(site.path)
-    if past is not None:
-        return past
+    return before_first(x, reach, pad_mode) if past is None else past
+
+
+def before_first(x: torch.Tensor, reach: int, pad_mode: str) -> torch.Tensor:
+    """What stands before the first sample; [batch, channels, reach]."""
     first = x[..., :1] if pad_mode == "replicate" else torch.zeros_like(x[..., :1])
     return first.expand(-1, -1, reach)
 

@@ -35,10 +35,12 @@ class Model:
 
 def load_model(assets: Path, dtype: torch.dtype) -> Model:
     """Load `config.yaml`, `weights.safetensors` and `tokenizer.model` from a folder."""
+    config = load_config(assets / "config.yaml")
+    tokenizer = Tokenizer(assets / "tokenizer.model")
     root = Site(load_weights(assets / "weights.safetensors", dtype))
     return Model(
-        config=load_config(assets / "config.yaml"),
-        tokenizer=Tokenizer(assets / "tokenizer.model"),
+        config=config,
+        tokenizer=tokenizer,
         flow_lm=root / "flow_lm",
         mimi=root / "mimi",
         dtype=dtype,
