@@ -1,6 +1,7 @@
 """Implementations that can be captured: the contract, the registry, isolation, conformance."""
 
 from parity.backends.dotted import resolve
+from parity.backends.injection import InjectingBackend
 from parity.backends.isolation import Ending, Outcome, Progress, ProgressPage, run_isolated
 from parity.backends.memory import MemorySink, Recorded
 from parity.backends.protocol import Backend, Capabilities, CaptureSink
@@ -13,6 +14,7 @@ __all__ = [
     "Capabilities",
     "CaptureSink",
     "Ending",
+    "InjectingBackend",
     "MemorySink",
     "Outcome",
     "Progress",

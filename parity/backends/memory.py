@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,16 +43,25 @@ class Recorded:
 class MemorySink:
     """A `CaptureSink` that keeps copies in memory.
 
+    Args:
+        plan: what to keep; everything by default.
+        watch: called with path and array of each record before anything else is done with it.
+
     Attributes:
         plan: what it keeps.
         records: what was recorded, in execution order.
+        offered: what it was handed, whether the plan wanted it or not.
         draws: the random draws, in draw order.
         facts: what the backend stated about the run.
     """
 
-    def __init__(self, plan: TapPlan | None = None) -> None:
+    def __init__(
+        self, plan: TapPlan | None = None, watch: Callable[[str, Array], None] | None = None
+    ) -> None:
+        self._watch = watch
         self.plan = plan or TapPlan()
         self.records: list[Recorded] = []
+        self.offered: list[TapKey] = []
         self.draws: list[NoiseDraw] = []
         self.facts: dict[str, str | int | float | bool] = {}
         self._calls: Counter[TapKey] = Counter()
@@ -76,10 +85,13 @@ class MemorySink:
         duration_s: float = float("nan"),  # noqa: ARG002  part of the protocol
     ) -> int | None:
         """Keep a copy of `array`, of any shape, where the plan wants it."""
+        if self._watch is not None:
+            self._watch(path, array)
         tap = TapKey(path, role, slot, phase)
         number = self._calls[tap] if call is None else call
         self._calls[tap] = number + 1
         key = TapKey(path, role, slot, phase, number)
+        self.offered.append(key)
         if not self.plan.wants(key, step):
             return None
         order = len(self.records)
