@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from parity.align.automatic import match_automatically
 from parity.align.collect import Collector
 from parity.align.content import Reader
 from parity.align.matcher import Matcher
@@ -14,6 +15,7 @@ from parity.align.names import match_names
 from parity.align.result import Alignment
 from parity.align.rules import LayoutRule, Rename
 from parity.align.series import Side
+from parity.align.settle import Settler
 from parity.errors import ConfigError
 from parity.tensors import TapRecord
 
@@ -59,10 +61,12 @@ def align(
         raise ConfigError(f"{mode!r} is no mode of alignment", hint=f"one of {', '.join(MODES)}")
     ours, theirs = Side.of(reference), Side.of(candidate, renames, layouts)
     collector = Collector(ours, theirs)
-    reader = Reader(read_reference, read_candidate)
-    matcher = Matcher(collector, reader)
+    settler = Settler(collector, Reader(read_reference, read_candidate))
+    matcher = Matcher(collector, settler)
     _note_unused(collector, renames, layouts)
-    match_names(collector, matcher)
+    left = match_names(collector, matcher)
+    if mode == "auto" and all(left):
+        match_automatically(collector, matcher, settler, *left)
     matcher.finish()
     return collector.result()
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.tensors import TapRecord
 
-__all__ = ["Reader", "correlation", "distance", "fingerprint", "pooled"]
+__all__ = ["Reader", "clear_winner", "correlation", "distance", "fingerprint", "pooled"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Read = Callable[[TapRecord], Array]
@@ -125,8 +125,11 @@ class Reader:
 
 
 def clear_winner(scores: Sequence[float]) -> int | None:
-    """The index of a correlation above 0.9 that no other comes near; None where there is none."""
-    known = [(-1.0 if math.isnan(score) else score) for score in scores]
-    best = int(np.argmax(known))
-    others = known[:best] + known[best + 1 :]
-    return best if known[best] > 0.9 and all(o < known[best] - 0.05 for o in others) else None
+    """The index of a correlation above 0.9 that no other comes near; None where there is none.
+
+    Near is what falls short of 1 by less than four times as much.
+    """
+    short = [math.inf if math.isnan(score) else max(1.0 - score, 1e-12) for score in scores]
+    best = min(range(len(short)), key=short.__getitem__)
+    others = short[:best] + short[best + 1 :]
+    return best if short[best] < 0.1 and all(o > 4 * short[best] for o in others) else None

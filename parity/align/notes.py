@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["NoteBook", "run_words", "summary"]
+__all__ = ["NoteBook", "axes_words", "run_words", "shift_words", "summary"]
 
 TAPS = "{taps}"
 
@@ -60,3 +60,31 @@ def run_words(lengths: Sequence[int]) -> str:
     if len(lengths) <= 4:
         return f"in blocks of {', '.join(map(str, lengths))}"
     return f"in {len(lengths)} blocks of {min(lengths)} to {max(lengths)}"
+
+
+def axes_words(count: int) -> str:
+    """A number of axes."""
+    return "1 axis" if count == 1 else f"{count} axes"
+
+
+def shift_words(shift: int, evidence: str, ours: int, theirs: int) -> str:
+    """That call numbers differ by `shift`, and what it was seen by.
+
+    Args:
+        shift: the candidate's number less the reference's.
+        evidence: `values` or `shapes`; not used without a shift.
+        ours: how many calls the reference has.
+        theirs: how many the candidate has.
+    """
+    if not shift:
+        return (
+            f"{{taps}} ran {ours} times in the reference and {theirs} times in the candidate: "
+            "paired from the first call on"
+        )
+    first = f"n+{shift}" if shift > 0 else "n"
+    second = "n" if shift > 0 else f"n+{-shift}"
+    counts = f"{ours} calls" if ours == theirs else f"{ours} and {theirs} calls"
+    return (
+        f"call {first} of the candidate's {{taps}} stands beside call {second} of the reference's, "
+        f"by their {evidence} ({counts})"
+    )
