@@ -1,9 +1,9 @@
 """The float32 kernels, compiled by numba; importing this module costs over a second.
 
-What one pass does to a stretch of 1,024 elements, while it is in the first-level cache: sums;
-then, only when the sums say that all is finite, ranges and bit distances, in loops of their own
-because a maximum in the loop of the sums would keep that from being vectorised. A stretch that
-holds a NaN or an infinity is walked element by element.
+What one pass does to a stretch of 1,024 elements, while it is in the first-level cache: bits and
+bounds as integers, which also say whether all is finite; sums; distances. Each in a loop of its
+own, because a maximum in the loop of the sums would keep that from being vectorised. Of a stretch
+that holds a NaN or an infinity, the finite pairs are copied out first.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ __all__ = ["compare_blocks", "moments"]
 STRETCH = 1024
 # Sums may be reordered into vector lanes. Not `nnan`: a NaN must reach the result.
 REORDER = {"reassoc", "contract", "nsz"}
-# Only used on finite stretches. Not `contract`: bounds must round as numpy rounds them.
+# Only used on finite stretches. Not `contract`: tolerances must round as numpy rounds them.
 FINITE = {"nnan", "ninf", "nsz", "reassoc"}
+
+MAGNITUDE = np.int32(0x7FFFFFFF)
+INFINITE = np.int32(0x7F800000)
 
 _R, _C, _RR, _CC, _RC = (int(Sum[name]) for name in ("R", "C", "RR", "CC", "RC"))
 _D, _DD, _ABS_D, _DS = (int(Sum[name]) for name in ("D", "DD", "ABS_D", "D_TIMES_R_PLUS_C"))
@@ -53,48 +56,51 @@ def _sums(r: Any, c: Any) -> Any:
 
 
 @njit(nogil=True, cache=True, fastmath=FINITE)
-def _ranges(r: Any, c: Any) -> Any:
-    r_low = r_high = r[0]
-    c_low = c_high = c[0]
-    for i in range(r.size):
-        r_low = min(r_low, r[i])
-        r_high = max(r_high, r[i])
-        c_low = min(c_low, c[i])
-        c_high = max(c_high, c[i])
-    return r_low, r_high, c_low, c_high
-
-
-@njit(nogil=True, cache=True, fastmath=FINITE)
 def _distances(r: Any, c: Any, rtol: Any, atol: Any) -> Any:
-    largest = 0.0
-    over = 0
+    """The largest |d|, and how many are over the tolerance."""
+    largest = np.int64(0)
+    over = np.int64(0)
     for i in range(r.size):
         x = np.float64(r[i])
         d = abs(np.float64(c[i]) - x)
-        largest = max(largest, d)
-        over += d > atol + rtol * abs(x)
-    return largest, over
-
-
-@njit(nogil=True, cache=True)
-def _ulp(r_bits: Any, c_bits: Any) -> Any:
-    """Distance on the line of float32 numbers, where both zeros are one point."""
-    r_sign = r_bits >> np.int32(31)
-    c_sign = c_bits >> np.int32(31)
-    r_place = ((r_bits & np.int32(0x7FFFFFFF)) ^ r_sign) - r_sign
-    c_place = ((c_bits & np.int32(0x7FFFFFFF)) ^ c_sign) - c_sign
-    # The difference needs 33 bits with its sign, 32 without.
-    return np.uint32(max(r_place, c_place)) - np.uint32(min(r_place, c_place))
+        # Floats that are not negative are ordered as their bits, whose maximum is vectorised.
+        largest = max(largest, np.float64(d).view(np.int64))
+        over += np.int64(d > atol + rtol * abs(x))
+    return np.int64(largest).view(np.float64), over
 
 
 @njit(nogil=True, cache=True)
 def _bits(r_bits: Any, c_bits: Any) -> Any:
+    """Equal patterns, largest distance, and bounds of two stretches as places on a line.
+
+    The place of a float32 is how many numbers lie between it and zero, negative below; both
+    zeros are one place. Every intermediate result is forced to 32 bits: sixteen of these fit a
+    vector register, and numba would widen them.
+    """
     same = np.int32(0)
     largest = np.uint32(0)
+    r_low = c_low = np.int32(0x7FFFFFFF)
+    r_high = c_high = np.int32(-0x80000000)
     for i in range(r_bits.size):
-        same += np.int32(r_bits[i] == c_bits[i])
-        largest = max(largest, np.uint32(_ulp(r_bits[i], c_bits[i])))
-    return same, largest
+        a, b = r_bits[i], c_bits[i]
+        a_sign = np.int32(a >> np.int32(31))
+        b_sign = np.int32(b >> np.int32(31))
+        x = np.int32(np.int32(np.int32(a & MAGNITUDE) ^ a_sign) - a_sign)
+        y = np.int32(np.int32(np.int32(b & MAGNITUDE) ^ b_sign) - b_sign)
+        same = np.int32(same + np.int32(a == b))
+        # The distance needs 33 bits with a sign, 32 without.
+        largest = max(largest, np.uint32(np.uint32(max(x, y)) - np.uint32(min(x, y))))
+        r_low = min(r_low, x)
+        r_high = max(r_high, x)
+        c_low = min(c_low, y)
+        c_high = max(c_high, y)
+    return same, largest, r_low, r_high, c_low, c_high
+
+
+@njit(nogil=True, cache=True)
+def _float_at(place: Any) -> Any:
+    bits = place if place >= 0 else np.int32(-place) | np.int32(-0x80000000)
+    return np.float64(np.int32(bits).view(np.float32))
 
 
 @njit(nogil=True, cache=True)
@@ -186,9 +192,9 @@ def compare_blocks(  # noqa: PLR0917 - compiled functions take no keywords
             size = min(STRETCH, lengths[j] - start)
             r = reference[r_starts[j] + start : r_starts[j] + start + size]
             c = candidate[c_starts[j] + start : c_starts[j] + start + size]
-            same, ulp = _bits(r.view(np.int32), c.view(np.int32))
-            partial = _sums(r, c)
-            gaps = not np.isfinite(partial[2] + partial[3])
+            same, ulp, r_low, r_high, c_low, c_high = _bits(r.view(np.int32), c.view(np.int32))
+            count[_IDENTICAL] += same
+            gaps = min(r_low, c_low) <= -INFINITE or max(r_high, c_high) >= INFINITE
             if gaps:
                 first = _count_non_finite(r, c, count)
                 if first >= 0:
@@ -196,21 +202,17 @@ def compare_blocks(  # noqa: PLR0917 - compiled functions take no keywords
                     first_nonfinite[j] = min(first_nonfinite[j], place)
                 size = _keep_finite(r, c, finite_r, finite_c, places)
                 if size == 0:
-                    count[_IDENTICAL] += same
                     continue
                 r, c = finite_r[:size], finite_c[:size]
-                partial = _sums(r, c)
-                _, ulp = _bits(r.view(np.int32), c.view(np.int32))
-            _add(sums[j], partial)
-            r_low, r_high, c_low, c_high = _ranges(r, c)
+                _, ulp, r_low, r_high, c_low, c_high = _bits(r.view(np.int32), c.view(np.int32))
+            _add(sums[j], _sums(r, c))
             distance, over = _distances(r, c, rtol[j], atol[j])
-            count[_IDENTICAL] += same
             count[_COMPARED] += size
             count[_MISMATCHED] += over
-            lows[j, _REFERENCE] = min(lows[j, _REFERENCE], r_low)
-            highs[j, _REFERENCE] = max(highs[j, _REFERENCE], r_high)
-            lows[j, _CANDIDATE] = min(lows[j, _CANDIDATE], c_low)
-            highs[j, _CANDIDATE] = max(highs[j, _CANDIDATE], c_high)
+            lows[j, _REFERENCE] = min(lows[j, _REFERENCE], _float_at(r_low))
+            highs[j, _REFERENCE] = max(highs[j, _REFERENCE], _float_at(r_high))
+            lows[j, _CANDIDATE] = min(lows[j, _CANDIDATE], _float_at(c_low))
+            highs[j, _CANDIDATE] = max(highs[j, _CANDIDATE], _float_at(c_high))
             max_ulp[j] = max(max_ulp[j], np.float64(ulp))
             if distance > largest:
                 largest = distance
@@ -231,14 +233,18 @@ def _totals(values: Any) -> Any:
     return total, squares
 
 
-@njit(nogil=True, cache=True, fastmath=FINITE)
-def _extent(values: Any) -> Any:
-    low = high = values[0]
+@njit(nogil=True, cache=True)
+def _extent(bits: Any) -> Any:
+    """Lowest and highest place of a stretch, as in `_bits`, and its zeros."""
+    low = np.int32(0x7FFFFFFF)
+    high = np.int32(-0x80000000)
     zeros = np.int32(0)
-    for i in range(values.size):
-        low = min(low, values[i])
-        high = max(high, values[i])
-        zeros += np.int32(values[i] == np.float32(0.0))
+    for i in range(bits.size):
+        sign = np.int32(bits[i] >> np.int32(31))
+        x = np.int32(np.int32(np.int32(bits[i] & MAGNITUDE) ^ sign) - sign)
+        low = min(low, x)
+        high = max(high, x)
+        zeros = np.int32(zeros + np.int32(x == np.int32(0)))
     return low, high, zeros
 
 
@@ -255,10 +261,8 @@ def moments(values: Any) -> Any:
         partial, partial_squares = _totals(stretch)
         total += partial
         squares += partial_squares
-        if not np.isfinite(squares):
-            break
-        stretch_low, stretch_high, stretch_zeros = _extent(stretch)
-        low = min(low, np.float64(stretch_low))
-        high = max(high, np.float64(stretch_high))
+        stretch_low, stretch_high, stretch_zeros = _extent(stretch.view(np.int32))
+        low = min(low, _float_at(stretch_low))
+        high = max(high, _float_at(stretch_high))
         zeros += stretch_zeros
     return total, squares, low, high, zeros
