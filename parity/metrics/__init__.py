@@ -4,6 +4,7 @@
 that into cosine, relative error, ULP and the rest, for one pair or thousands at once.
 """
 
+from parity.metrics.columns import statistics_columns
 from parity.metrics.compare import pair_statistics, pair_statistics_many, pair_statistics_slab
 from parity.metrics.digest import digest
 from parity.metrics.measures import Metrics, metrics
@@ -18,6 +19,7 @@ __all__ = [
     "pair_statistics",
     "pair_statistics_many",
     "pair_statistics_slab",
+    "statistics_columns",
     "tensor_statistics",
     "tensor_statistics_rows",
 ]

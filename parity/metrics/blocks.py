@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from parity.metrics.elements import difference, has_ulp, numbers, same_bits, ulp_distance
+from parity.metrics.elements import (
+    difference,
+    has_ulp,
+    is_wide_integer,
+    numbers,
+    same_bits,
+    ulp_distance,
+)
 from parity.metrics.exact import ExactSum
 from parity.metrics.pair import NOWHERE, Bound, Count, PairStatistics, Sum
 
@@ -18,15 +25,22 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Segments:
-    """Reductions of a flat array over consecutive stretches, none of them empty."""
+    """Reductions of a flat array over consecutive stretches, none of them empty.
+
+    Of a single stretch, numpy's whole-array reductions are several times faster.
+    """
 
     starts: Array
     size: int
 
     def scaled(self, factor: int) -> _Segments:
+        if factor == 1:
+            return self
         return _Segments(self.starts * factor, self.size * factor)
 
     def add(self, terms: Array) -> Array:
+        if len(self.starts) == 1:
+            return np.array([terms.sum()])
         return np.add.reduceat(terms, self.starts)
 
     def count(self, flags: Array) -> Array:
@@ -35,17 +49,24 @@ class _Segments:
         return np.add.reduceat(flags, self.starts, dtype=np.int64)
 
     def dot(self, left: Array, right: Array) -> Array:
-        if len(self.starts) == 1:  # several times faster, and no array for the products
+        if len(self.starts) == 1:
             return np.array([np.dot(left, right)])
         return self.add(left * right)
 
     def low(self, values: Array) -> Array:
+        if len(self.starts) == 1:
+            return np.array([values.min()])
         return np.minimum.reduceat(values, self.starts)
 
     def high(self, values: Array) -> Array:
+        if len(self.starts) == 1:
+            return np.array([values.max()])
         return np.maximum.reduceat(values, self.starts)
 
     def spread(self, values: Array) -> Array:
+        """One value a segment, as something that broadcasts against the elements."""
+        if len(self.starts) == 1:
+            return values
         return np.repeat(values, np.diff(self.starts, append=self.size))
 
     def first_where(self, flags: Array, positions: Array) -> Array:
@@ -78,7 +99,8 @@ def compare_segments(
         Statistics of leading shape `(k,)`.
     """
     segments = _Segments(starts, reference.size)
-    r, c, d = numbers(reference), numbers(candidate), difference(reference, candidate)
+    r, c = numbers(reference), numbers(candidate)
+    d = difference(reference, candidate) if is_wide_integer(reference, candidate) else c - r
     counts = np.zeros((len(starts), len(Count)), np.int64)
     counts[:, Count.ELEMENTS] = counts[:, Count.COMPARED] = np.diff(starts, append=segments.size)
     counts[:, Count.IDENTICAL] = segments.count(same_bits(reference, candidate))

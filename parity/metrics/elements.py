@@ -9,7 +9,15 @@ import numpy as np
 
 from parity.errors import InputError
 
-__all__ = ["difference", "flat", "has_ulp", "numbers", "same_bits", "ulp_distance"]
+__all__ = [
+    "difference",
+    "flat",
+    "has_ulp",
+    "is_wide_integer",
+    "numbers",
+    "same_bits",
+    "ulp_distance",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -53,15 +61,16 @@ def numbers(array: Array) -> Array:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
+def is_wide_integer(reference: Array, candidate: Array) -> bool:
+    """Whether both are of one integer dtype that float64 cannot hold all values of."""
+    return reference.dtype == candidate.dtype and reference.dtype.char in "qQlL"
+
+
 def difference(reference: Array, candidate: Array) -> Array:
-    """`candidate - reference` as float64 or complex128, same shape as both."""
-    if reference.dtype == candidate.dtype and reference.dtype.char in "qQlL":
-        return _wide_integer_difference(reference, candidate)
-    return numbers(candidate) - numbers(reference)
+    """`candidate - reference` of wide integers as float64, same shape as both.
 
-
-def _wide_integer_difference(reference: Array, candidate: Array) -> Array:
-    # Subtracting before rounding to float64, so that 2**60 and 2**60 + 1 differ by one.
+    They are subtracted before they are rounded, so that 2**60 and 2**60 + 1 differ by one.
+    """
     larger = candidate >= reference
     high = np.where(larger, candidate, reference).astype(np.uint64)
     low = np.where(larger, reference, candidate).astype(np.uint64)

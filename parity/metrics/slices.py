@@ -20,8 +20,9 @@ __all__ = ["COMPILED", "Slices", "compare_slices", "may_compile"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Sums are plain float64 inside a block and exact between blocks.
-BLOCK = 1 << 14
+# Sums are plain float64 inside a block and exact between blocks. Large enough for numpy's calls to
+# pay, small enough for its temporary arrays to stay in the third-level cache.
+BLOCK = 1 << 16
 # Below this many bytes of both sides, loading the compiled kernel (about a second) cannot pay;
 # whoever compares batch by batch usually has many more to come.
 WORTH_COMPILING = 1 << 25

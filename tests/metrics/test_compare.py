@@ -38,7 +38,7 @@ def tensors(seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     rng = np.random.default_rng(seed)
     sizes = rng.integers(0, 3000, 60)
     references = [rng.standard_normal(size).astype(np.float32) for size in sizes]
-    references += [rng.standard_normal((70, 1000)).astype(np.float32), np.zeros(9, "f4")]
+    references += [rng.standard_normal((140, 1000)).astype(np.float32), np.zeros(9, "f4")]
     candidates = [
         r + np.float32(1e-5) * rng.standard_normal(r.shape).astype("f4") for r in references
     ]

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from parity.metrics import PairStatistics, metrics, pair_statistics, pair_statistics_many
 from parity.metrics.pair import NOWHERE, Count
+from parity.metrics.slices import BLOCK
 
 ELEMENTS = st.floats(width=32) | st.sampled_from([0.0, -0.0, np.nan, np.inf, -np.inf, 1.0])
 
@@ -71,10 +72,10 @@ def test_zero_is_neutral_on_both_sides(parts) -> None:
 
 def test_merging_blocks_equals_comparing_the_whole(kernel: str) -> None:
     rng = np.random.default_rng(1)
-    reference = rng.standard_normal(5 * 16384 + 7).astype(np.float32)
+    reference = rng.standard_normal(5 * BLOCK + 7).astype(np.float32)
     candidate = reference + np.float32(1e-4) * rng.standard_normal(reference.size).astype("f4")
     whole = pair_statistics(reference, candidate)
-    cuts = [0, 16384, 4 * 16384, reference.size]
+    cuts = [0, BLOCK, 4 * BLOCK, reference.size]
     parts = [pair_statistics(reference[a:b], candidate[a:b], offset=a) for a, b in pairwise(cuts)]
     assert same(parts[2] + (parts[0] + parts[1]), whole)
 
@@ -101,14 +102,14 @@ def test_threads_do_not_change_a_bit(kernel: str) -> None:
 
 
 def test_ties_of_the_largest_error_go_to_the_first_position(kernel: str) -> None:
-    reference = np.zeros(40_000, np.float32)
+    reference = np.zeros(200_000, np.float32)
     candidate = reference.copy()
-    candidate[[20_001, 33_000, 33_001]] = 1.0, -1.0, 1.0
+    candidate[[20_001, 133_000, 133_001]] = 1.0, -1.0, 1.0
     assert int(pair_statistics(reference, candidate).argmax) == 20_001
     late = pair_statistics(reference[30_000:], candidate[30_000:], offset=30_000)
     early = pair_statistics(reference[:30_000], candidate[:30_000])
     assert int((late + early).argmax) == 20_001
-    assert int((late + PairStatistics.zero()).argmax) == 33_000
+    assert int((late + PairStatistics.zero()).argmax) == 133_000
 
 
 def test_statistics_of_nothing() -> None:
