@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from parity.diffing import DiffResult, Outcome, TapDiff
 from parity.report.series import by_order, by_step, sparkline
-from parity.report.words import NAMES, counts_line, describe, headline, place, share_line
+from parity.report.words import NAMES, counts_line, describe, headline, place, printable, share_line
 from parity.tolerance import Verdict
 
-__all__ = ["print_result", "screen", "worst_and_first"]
+__all__ = ["MARKS", "Screen", "print_result", "worst_and_first"]
 
 COLOURS = {
     Verdict.IDENTICAL: "green",
@@ -29,6 +30,11 @@ COLOURS = {
     Verdict.MISSING: "magenta",
     Verdict.EXTRA: "cyan",
 }
+# Widths in characters, and how much fits a screen that is read at a glance.
+WIDE = 110
+AGREEING_ROWS = 5
+NOTES = 4
+NUMBERS = ("rel. error", "floor", "cosine", "max |Δ|", "ULP")
 MARKS = {
     Outcome.HOLDS: Text("✓ ", style="bold green"),
     Outcome.BROKEN: Text("✗ ", style="bold red"),
@@ -38,28 +44,40 @@ MARKS = {
 
 def print_result(result: DiffResult, console: Console | None = None, *, rows: int = 12) -> None:
     """Print the screen of `result`: verdict, first divergence, error over time, worst taps."""
-    (console or Console()).print(screen(result, rows=rows))
+    (console or Console()).print(Screen(result, rows))
 
 
-def screen(result: DiffResult, *, rows: int = 12) -> RenderableType:
-    """The screen of `result`, with at most `rows` taps in its table."""
-    parts: list[RenderableType] = [
-        Text.assemble(MARKS[result.outcome], (headline(result), "bold")),
-        Padding(_facts(result), (1, 0, 0, 2)),
-    ]
-    if len(result) and result.compared:
-        parts.append(Padding(_table(result, rows), (1, 0, 0, 2)))
-    if result.notes:
-        parts.append(Padding(_notes(result.notes), (1, 0, 0, 2)))
-    return Group(*parts)
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a terminal shows of a result; rich prints it, fitted to the terminal's width.
+
+    Attributes:
+        result: the comparison.
+        rows: how many taps its table has at most.
+    """
+
+    result: DiffResult
+    rows: int = 12
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        result = self.result
+        yield Text.assemble(MARKS[result.outcome], (headline(result), "bold"))
+        yield Padding(_facts(result), (1, 0, 0, 2))
+        if result.compared:
+            wide = options.max_width >= WIDE
+            # Where everything agrees, a few of the largest errors say enough.
+            rows = self.rows if result.failures else min(self.rows, AGREEING_ROWS)
+            yield Padding(_table(result, rows, wide=wide), (1, 0, 0, 2))
+        if result.notes:
+            yield Padding(_notes(result.notes), (1, 0, 0, 2))
 
 
 def _facts(result: DiffResult) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("reference", result.reference)
-    grid.add_row("candidate", result.candidate)
+    grid.add_row("reference", printable(result.reference))
+    grid.add_row("candidate", printable(result.candidate))
     if first := result.first_divergence:
         grid.add_row("first divergence", _first(first))
     grid.add_row("verdicts", counts_line(result) or "none")
@@ -70,7 +88,7 @@ def _facts(result: DiffResult) -> Table:
 
 
 def _first(row: TapDiff) -> Text:
-    text = Text.assemble((row.key.path, "bold"), f"  {place(row)}\n", row.reason)
+    text = Text.assemble((printable(row.key.path), "bold"), f"  {place(row)}\n", row.reason)
     if row.metrics and row.verdict not in {Verdict.SHAPE, Verdict.DTYPE}:
         text.append(f"; {describe(row)}")
     if row.source:
@@ -95,14 +113,17 @@ def _scaled(errors: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Text:
     return Text.assemble((sparkline(errors), "cyan"), (f"  {top}{more}", "dim"))
 
 
-def _table(result: DiffResult, rows: int) -> Table:
+def _table(result: DiffResult, rows: int, *, wide: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("tap", "where", "verdict"):
-        table.add_column(title, overflow="fold")
-    for title in ("rel. error", "accepted", "max |Δ|", "cosine", "ULP"):
+    table.add_column("worst taps" if result.outcome is Outcome.HOLDS else "first and worst taps",
+                     overflow="fold", ratio=1)  # fmt: skip
+    table.add_column("verdict")
+    for title in NUMBERS if wide else NUMBERS[:3]:
         table.add_column(title, justify="right", no_wrap=True)
     for row in worst_and_first(result, rows):
-        table.add_row(row.key.path, place(row), _verdict(row), *_numbers(row))
+        name = Text.assemble(printable(row.key.path), (f"\n{place(row)}", "dim"))
+        numbers = _numbers(row)
+        table.add_row(name, _verdict(row), *(numbers if wide else numbers[:3]))
     return table
 
 
@@ -124,13 +145,13 @@ def _verdict(row: TapDiff) -> Text:
 
 def _numbers(row: TapDiff) -> tuple[str, ...]:
     if not row.metrics:
-        return ("", "", "", "", "")
+        return ("",) * len(NUMBERS)
     metrics = row.metrics
     return (
         _short(metrics["rel_l2"]),
         _short(row.floor),
-        _short(metrics["max_abs"]),
         "" if math.isnan(metrics["cosine"]) else f"{metrics['cosine']:.7f}",
+        _short(metrics["max_abs"]),
         "" if math.isnan(metrics["max_ulp"]) else f"{metrics['max_ulp']:,.0f}",
     )
 
@@ -142,4 +163,7 @@ def _short(value: float) -> str:
 
 
 def _notes(notes: tuple[str, ...]) -> Text:
-    return Text("\n").join(Text(f"note: {note}", style="dim") for note in notes)
+    lines = [f"note: {printable(note)}" for note in notes[:NOTES]]
+    if len(notes) > NOTES:
+        lines.append(f"and {len(notes) - NOTES} notes more, in the reports")
+    return Text("\n".join(lines), style="dim")

@@ -13,7 +13,7 @@ from parity import __version__
 from parity.diffing import DiffResult, TapDiff
 from parity.report.console import worst_and_first
 from parity.report.plots import error_svg
-from parity.report.words import NAMES, counts_line, describe, headline, place, share_line
+from parity.report.words import NAMES, counts_line, describe, headline, place, printable, share_line
 
 __all__ = ["fragment", "to_html"]
 
@@ -55,7 +55,7 @@ def _facts(result: DiffResult, first: TapDiff | None) -> list[tuple[str, str]]:
     ]
     if first:
         size = f"; {describe(first)}" if first.metrics else ""
-        where = f"{first.key.path} ({place(first)}): {first.reason}{size}"
+        where = f"{printable(first.key.path)} ({place(first)}): {first.reason}{size}"
         facts.insert(0, ("first divergence", where))
     return facts
 
@@ -63,7 +63,7 @@ def _facts(result: DiffResult, first: TapDiff | None) -> list[tuple[str, str]]:
 def _row(row: TapDiff) -> dict[str, Any]:
     numbers = ("rel_l2", "max_abs", "cosine", "pearson", "snr_db", "max_ulp")
     return {
-        "path": row.key.path,
+        "path": printable(row.key.path),
         "place": place(row),
         "spec": str(row.reference or row.candidate),
         "verdict": NAMES.get(row.verdict, str(row.verdict)),

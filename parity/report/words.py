@@ -9,7 +9,8 @@ import numpy as np
 from parity.diffing import DiffResult, Outcome, TapDiff
 from parity.tolerance import Verdict
 
-__all__ = ["NAMES", "counts_line", "describe", "first_line", "headline", "place", "share_line"]
+__all__ = ["NAMES", "counts_line", "describe", "first_line", "headline", "place", "printable",
+           "share_line"]  # fmt: skip
 
 NAMES = {
     Verdict.IDENTICAL: "identical",
@@ -24,8 +25,17 @@ NAMES = {
 }
 
 
+def printable(text: str) -> str:
+    """`text` with every control character replaced: names come from other people's files."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def headline(result: DiffResult) -> str:
     """The outcome in one or two sentences."""
+    return printable(_headline(result))
+
+
+def _headline(result: DiffResult) -> str:
     if result.outcome is Outcome.INVALID:
         return f"Nothing can be concluded: {result.because}"
     taps = len({key.path for key in result.table.keys})
@@ -64,7 +74,7 @@ def first_line(result: DiffResult) -> str:
     first = result.first_divergence
     if first is None:
         return ""
-    return f"{first.key.path} ({place(first)}): {first.reason}"
+    return printable(f"{first.key.path} ({place(first)}): {first.reason}")
 
 
 def place(row: TapDiff) -> str:
@@ -77,7 +87,7 @@ def place(row: TapDiff) -> str:
         parts.append(f"step {row.step}")
     if row.piece:
         parts.append(row.piece)
-    return ", ".join(parts)
+    return printable(", ".join(parts))
 
 
 def describe(row: TapDiff) -> str:

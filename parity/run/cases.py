@@ -49,7 +49,7 @@ def _inline(config: Config, case: InlineCase) -> Case:
     return Case(name=case.name, inputs=case.inputs, arrays=arrays, seed=case.seed)
 
 
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -20,7 +20,7 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A table of the file: unknown keys are errors, since a misspelt tolerance is a wrong one."""
 
 
-class Implementation(_Table):
+class Implementation(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The reference or a candidate: which backend runs it, with which options.
 
     Attributes:
@@ -47,7 +47,7 @@ class Implementation(_Table):
     depends: tuple[str, ...] = ()
 
 
-class Selection(_Table):
+class Selection(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which taps and cases take part.
 
     Attributes:
@@ -69,7 +69,7 @@ class Selection(_Table):
     steps: tuple[int, int] | None = None
 
 
-class InlineCase(_Table):
+class InlineCase(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A case written in the file.
 
     Attributes:
@@ -85,7 +85,7 @@ class InlineCase(_Table):
     seed: int = 0
 
 
-class Subject(_Table):
+class Subject(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is ported.
 
     Attributes:
@@ -101,14 +101,14 @@ class Subject(_Table):
     case_options: dict[str, Any] = {}
 
 
-class RuleConfig(_Table):
+class RuleConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule for the taps that match a glob: the bounds of a `parity.Rule`, by name."""
 
     tap: str
     bounds: dict[str, Any] = {}
 
 
-class ToleranceConfig(_Table):
+class ToleranceConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much difference is accepted.
 
     Attributes:
@@ -122,21 +122,21 @@ class ToleranceConfig(_Table):
     allow_missing: tuple[str, ...] = ()
 
 
-class ReportConfig(_Table):
+class ReportConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which reports are written where, relative to the configuration."""
 
     folder: str = "reports"
     formats: tuple[str, ...] = ("html", "json")
 
 
-class StoreConfig(_Table):
+class StoreConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where captures are kept, relative to the configuration, and whether they are reused."""
 
     folder: str = ".parity"
     reuse: bool = True
 
 
-class _File(_Table):
+class _File(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subject: Subject
     reference: Implementation
     candidates: dict[str, Implementation] = {}
@@ -147,7 +147,7 @@ class _File(_Table):
     store: StoreConfig = StoreConfig()
 
 
-class Config(_File, frozen=True, kw_only=True):
+class Config(_File, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A configuration file, read and checked.
 
     Attributes:

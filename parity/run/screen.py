@@ -10,8 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from parity.report.console import MARKS
-from parity.report.console import screen as diff_screen
+from parity.report.console import MARKS, Screen
 from parity.report.words import headline
 from parity.run.result import Comparison, RunResult
 
@@ -25,7 +24,7 @@ def screen(result: RunResult, *, rows: int = 12) -> RenderableType:
         title = f"{result.subject} · {comparison.case} · {comparison.candidate}"
         parts += [Rule(title, style="dim"), *_problems(comparison)]
         if comparison.diff is not None:
-            parts.append(diff_screen(comparison.diff, rows=rows))
+            parts.append(Screen(comparison.diff, rows))
         parts += [Padding(_reports(comparison), (1, 0, 1, 2))] if comparison.reports else []
     if len(result.comparisons) > 1:
         parts += [Rule("in short", style="dim"), _summary(result)]

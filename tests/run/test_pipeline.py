@@ -1,0 +1,148 @@
+"""The main job: every case and candidate compared, captures reused, failures reported."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from parity.diffing import Outcome
+from parity.errors import ConfigError
+from parity.run import load_config, run
+from parity.run.screen import screen
+from tests_text import text_of
+
+Project = Callable[..., Path]
+
+
+def test_each_candidate_is_compared_on_each_case(project: Project) -> None:
+    result = run(load_config(project()))
+    found = {(c.case, c.candidate): c.diff.outcome for c in result.comparisons if c.diff}
+    assert found == {
+        ("case0", "clean"): Outcome.HOLDS,
+        ("case0", "scaled"): Outcome.BROKEN,
+        ("case1", "clean"): Outcome.HOLDS,
+        ("case1", "scaled"): Outcome.BROKEN,
+    }
+    assert result.exit_status == 1
+    first = result.comparisons[1].diff.first_divergence  # type: ignore[union-attr]
+    assert first is not None
+    assert first.key.path == "layer1"
+
+
+def test_names_choose_candidates_and_cases(project: Project) -> None:
+    result = run(load_config(project()), candidates=["clean"], cases=["case1"])
+    assert [(c.case, c.candidate) for c in result.comparisons] == [("case1", "clean")]
+    assert result.exit_status == 0
+    assert result.holds
+
+
+def test_the_candidate_runs_on_the_noise_of_the_reference(project: Project) -> None:
+    # The subject draws unseeded noise where it is given none: without the tape nothing would agree.
+    result = run(load_config(project()), candidates=["clean"], cases=["case0"])
+    assert result.comparisons[0].diff.counts.keys() == {"identical"}  # type: ignore[union-attr]
+
+
+def test_nothing_is_captured_twice(project: Project) -> None:
+    config = load_config(project())
+    run(config, cases=["case0"])
+    again = run(config, cases=["case0"])
+    assert all(c.reference.reused and c.capture.reused for c in again.comparisons)
+    fresh = run(config, cases=["case0"], fresh=True)
+    assert not any(c.reference.reused or c.capture.reused for c in fresh.comparisons)
+
+
+def test_only_what_changed_is_captured_again(project: Project) -> None:
+    file = project()
+    run(load_config(file), cases=["case0"])
+    file.write_text(file.read_text().replace('fault = "scale"', 'fault = ""'))
+    clean, scaled = run(load_config(file), cases=["case0"]).comparisons
+    assert (clean.reference.reused, clean.capture.reused) == (True, True)
+    assert (scaled.reference.reused, scaled.capture.reused) == (True, False)
+
+
+def test_a_changed_source_is_captured_again(project: Project) -> None:
+    file = project()
+    run(load_config(file), candidates=["clean"], cases=["case0"])
+    source = file.parent / "toy_subject.py"
+    source.write_text(source.read_text() + "\n# changed\n")
+    (comparison,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
+    assert not comparison.reference.reused
+    assert not comparison.capture.reused
+
+
+def test_a_damaged_capture_is_made_again(project: Project) -> None:
+    config = load_config(project())
+    (before,) = run(config, candidates=["clean"], cases=["case0"]).comparisons
+    content = before.capture.path.read_bytes()
+    before.capture.path.write_bytes(content[: len(content) // 2])
+    (after,) = run(config, candidates=["clean"], cases=["case0"]).comparisons
+    assert (after.reference.reused, after.capture.reused) == (True, False)
+
+
+@pytest.mark.parametrize(("fault", "words"), [("raises", "no such layer"), ("crashes", "SIGABRT")])
+def test_a_candidate_that_fails_is_a_result(project: Project, fault: str, words: str) -> None:
+    text = project().read_text()
+    broken = text.replace('fault = "scale" }\nisolate = false', f'fault = "{fault}" }}')
+    Path("parity.toml").write_text(broken)
+    clean, scaled = run(load_config(), cases=["case0"]).comparisons
+    assert clean.exit_status == 0
+    assert scaled.exit_status == 2
+    assert words in scaled.capture.problem
+
+
+def test_what_a_crashed_candidate_recorded_is_compared(project: Project) -> None:
+    text = project().read_text().replace('fault = "scale" }\nisolate = false', 'fault = "crashes" }')
+    Path("parity.toml").write_text(text)
+    (comparison,) = run(load_config(), candidates=["scaled"], cases=["case0"]).comparisons
+    assert comparison.diff is not None
+    assert comparison.diff.compared == 2
+    shown = text_of(screen(run(load_config(), candidates=["scaled"], cases=["case0"])))
+    assert "scaled did not run to its end" in shown
+
+
+def test_a_reference_that_fails_stops_its_case_only(project: Project) -> None:
+    text = project().read_text().replace(
+        'backend = "toy_subject:Toy"\nisolate', 'backend = "toy_subject:Toy"\noptions = { fault = "raises" }\nisolate', 1
+    )  # fmt: skip
+    Path("parity.toml").write_text(text)
+    result = run(load_config(), cases=["case0"])
+    assert result.exit_status == 2
+    assert all("did not run" in c.capture.problem for c in result.comparisons)
+
+
+def test_reports_are_written(project: Project) -> None:
+    project()
+    (comparison,) = run(load_config(), candidates=["scaled"], cases=["case0"]).comparisons
+    assert {path.name for path in comparison.reports.values()} == {
+        "toy-case0-scaled.json",
+        "toy-case0-scaled.md",
+    }
+    assert json.loads(comparison.reports["json"].read_text())["outcome"] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('formats = ["json"', 'formats = ["jsn"'), "no report format 'jsn'"),
+        (("[report]", "[tolerance]\npreset = 'fp23'\n[report]"), "preset 'fp23'"),
+        (("toy_subject:cases", "toy_subject:kases"), "no attribute 'kases'"),
+        (("toy_subject:cases", "toy_subject:Toy"), "must return|cannot be called"),
+    ],
+)
+def test_a_wrong_configuration_is_said_before_anything_runs(
+    project: Project, change: tuple[str, str], message: str
+) -> None:
+    file = project()
+    file.write_text(file.read_text().replace(*change))
+    with pytest.raises(Exception, match=message):
+        run(load_config(file))
+    assert not (file.parent / ".parity").exists()
+
+
+def test_an_unknown_name_lists_the_known_ones(project: Project) -> None:
+    config = load_config(project())
+    with pytest.raises(ConfigError, match=r"candidates: clean, scaled"):
+        run(config, candidates=["rust"])
+    with pytest.raises(ConfigError, match=r"cases: case0, case1|cases: case1, case0"):
+        run(config, cases=["case7"])
