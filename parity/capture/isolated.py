@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from parity.backends import Backend, Outcome, Progress, ProgressPage, load, run_isolated
 from parity.backends.child import place_of
 from parity.backends.protocol import Array
+from parity.capture.dependencies import loaded
 from parity.capture.environment import environment
 from parity.capture.sink import Facts, StoreSink
 from parity.errors import BackendError, ParityError
@@ -22,9 +25,11 @@ from parity.tensors import NO_STEP, Case, NoiseDraw, Role, TapKey, TapPlan
 
 __all__ = ["capture_here", "capture_isolated"]
 
-# Share of the run's time that may go into flushes, so that little is lost when it crashes: all of
-# a short run, and the last moments of a long one.
-_FLUSH_SHARE = 0.25
+# What a run may lose when it dies: nothing while flushing each record has cost less than this,
+# and afterwards the records of the last moments.
+_FLUSH_ALLOWANCE_S = 0.5
+_FLUSH_SHARE = 0.02
+_FLUSH_EVERY_S = 0.2
 _PROGRESS_S = 0.1
 
 Notice = Callable[[Progress], None]
@@ -44,8 +49,8 @@ def capture_isolated(
 ) -> Outcome:
     """Capture `case` into the file `path` in a new process, and say how that ended.
 
-    Whatever ends the process, the file keeps what was flushed up to then, marked incomplete.
-    While there is time for it, that is every record up to the last one named.
+    Whatever ends the process, the file keeps what was flushed up to then, marked incomplete: of a
+    short run every record, of a long one all but those of the last moments.
 
     Args:
         backend: a registered name, or `module:attribute`.
@@ -109,17 +114,58 @@ class _Work:
 
 def _capture_in_child(page: ProgressPage, work: _Work) -> dict[str, int]:
     backend = load(work.backend, work.options, python_path=work.python_path)
-    with _open(work.path, work.plan, work.case) as (writer, sink):
-        flush = _affordable(writer.flush)
+    with _open(work.path, work.plan, work.case) as (writer, sink), _Keeper(sink, writer) as keeper:
 
         def note(progress: Progress) -> None:
-            # In this order: what the page names is in the file, if there was time for it.
-            flush()
+            keeper.added()
             page.note(progress.count, progress.last)
 
         backend.capture(work.case, work.plan, _Watched(sink, note))
         _check_any(sink, work.backend)
     return {"records": sink.count}
+
+
+class _Keeper:
+    """Sees to it that what was recorded is in the file when the process dies the next moment."""
+
+    def __init__(self, sink: StoreSink, writer: CaptureWriter) -> None:
+        self._sink = sink
+        self._writer = writer
+        self._started = time.monotonic()
+        self._spent = 0.0
+        self._kept = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._keep_on, daemon=True)
+
+    def added(self) -> None:
+        """Flush now, unless that has cost too much already."""
+        elapsed = time.monotonic() - self._started
+        if self._spent <= _FLUSH_ALLOWANCE_S + _FLUSH_SHARE * elapsed:
+            self._flush()
+
+    def _keep_on(self) -> None:
+        # A run that hangs, or computes for long, has all its records flushed meanwhile.
+        while not self._done.wait(_FLUSH_EVERY_S):
+            try:
+                self._flush()
+            except ParityError:
+                return  # the writer says so again at the next record
+
+    def _flush(self) -> None:
+        count, began = self._sink.count, time.monotonic()
+        if count > self._kept:
+            self._sink.flush()
+            self._writer.flush()
+            self._kept = count
+            self._spent += time.monotonic() - began
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
 
 
 @contextmanager
@@ -132,9 +178,13 @@ def _open(
         writer.set_environment(surroundings)
         writer.set_case(case)
         sink.describe(_facts(surroundings, case))
-        yield writer, sink
+        try:
+            yield writer, sink
+        finally:
+            # Also of a run that failed: its last tensors are the ones to look at.
+            sink.flush()
         # Again: the backend has loaded its framework by now.
-        writer.set_environment(environment())
+        writer.set_environment({**environment(), "dependencies": loaded()})
         sink.describe({"ended": _now()})
 
 
@@ -192,19 +242,6 @@ class _Watched:
             # The sink counts the calls, where the backend does not.
             self._notice(Progress(order + 1, name if call is not None else name.rpartition("#")[0]))
         return order
-
-
-def _affordable(flush: Callable[[], None]) -> Callable[[], None]:
-    started, spent = time.monotonic(), 0.0
-
-    def flush_if_affordable() -> None:
-        nonlocal spent
-        before = time.monotonic()
-        if spent <= _FLUSH_SHARE * (before - started):
-            flush()
-            spent += time.monotonic() - before
-
-    return flush_if_affordable
 
 
 def _now_and_then(on_progress: Notice | None) -> Notice:
