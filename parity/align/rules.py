@@ -16,7 +16,7 @@ __all__ = ["LayoutRule", "Rename", "Renamed", "rename"]
 ARROW = "->"
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 TARGET = re.compile(
-    r"(?P<path>[^:@#]+)(?::(?P<port>[^:@#]+))?(?:@(?P<phase>[^@#]*))?(?:#(?P<call>[^#]+))?"
+    r"(?P<path>[^:@#]*)(?::(?P<port>[^:@#]+))?(?:@(?P<phase>[^@#]*))?(?:#(?P<call>[^#]+))?"
 )
 
 
@@ -45,9 +45,10 @@ class Rename:
 
     The source is a template that the whole path must match: `{rest}` stands for one or more
     characters, every other `{name}` for one or more without a dot. Or it is `regex:` and a Python
-    regular expression, whose first match in the path is replaced (`\1` for its groups). The target
-    is a path in which placeholders are filled in, with `:port`, `@phase` and `#call` behind it
-    where these are to change too: `step_{n}_out -> flow_lm.out_norm:output@generate#{n}`.
+    regular expression, whose first match in the path is replaced: `\1` stands for its groups, and
+    an empty target takes a prefix away. The target is a path in which placeholders are filled in,
+    with `:port`, `@phase` and `#call` behind it where these are to change too:
+    `step_{n}_out -> flow_lm.out_norm:output@generate#{n}`.
 
     Attributes:
         source: the candidate's side.
@@ -67,7 +68,7 @@ class Rename:
     def parse(cls, text: str) -> Rename:
         """The rule written `source -> target`."""
         source, arrow, target = text.partition(ARROW)
-        if not arrow or not source.strip() or not target.strip():
+        if not arrow or not source.strip():
             raise ConfigError(
                 f"a rename rule reads 'candidate name {ARROW} reference name'", where=repr(text)
             )
@@ -120,9 +121,9 @@ class _Compiled:
 @lru_cache(maxsize=4096)
 def _compile(rule: Rename) -> _Compiled:
     target = TARGET.fullmatch(rule.target)
-    if target is None:
-        raise ConfigError("a target reads path[:port][@phase][#call]", where=str(rule))
     regex = rule.source.startswith("regex:")
+    if target is None or not (regex or target["path"]):
+        raise ConfigError("a target reads path[:port][@phase][#call]", where=str(rule))
     try:
         source = rule.source.removeprefix("regex:") if regex else _template(rule.source)
         pattern = re.compile(source)

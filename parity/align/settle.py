@@ -118,8 +118,12 @@ class Settler:
         return clear_winner([self._join_score(reference, candidate, one) for one in options])
 
     def plain(self, reference: Series, candidate: Series, calls: Calls) -> None:
-        """Whole calls beside whole calls as they are, whatever their shapes."""
-        self._collector.elementwise(reference, candidate, calls, Elementwise())
+        """Whole calls beside whole calls, as stored where the shapes differ."""
+        for i, j in calls:
+            if reference.shapes[i] == candidate.shapes[j]:
+                self._collector.elementwise(reference, candidate, [(i, j)], Elementwise())
+            else:
+                self._collector.pair([reference.positions[i]], [candidate.positions[j]])
 
     def note(self, sentence: str, reference: Series) -> None:
         """Say `sentence` of this tap."""
