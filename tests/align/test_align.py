@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity.align import Rename, align
@@ -41,6 +41,7 @@ def meetings(reference, candidate, result) -> set[tuple[str, ...]]:
     }
 
 
+@settings(max_examples=50, deadline=None)
 @given(PATHS, PATHS, st.randoms(use_true_random=False))
 def test_order_of_the_sequences_does_not_matter(run, ours, theirs, random) -> None:
     reference, candidate = made(run, ours, 1), made(run, theirs, 2)
@@ -52,6 +53,7 @@ def test_order_of_the_sequences_does_not_matter(run, ours, theirs, random) -> No
     assert meetings(reference, mixed, result) == expected
 
 
+@settings(max_examples=50, deadline=None)
 @given(PATHS, PATHS)
 def test_a_bijective_renaming_changes_nothing(run, ours, theirs) -> None:
     reference = made(run, ours, 1)
@@ -65,6 +67,7 @@ def test_a_bijective_renaming_changes_nothing(run, ours, theirs) -> None:
     assert result.extra.tolist() == expected.extra.tolist()
 
 
+@settings(max_examples=50, deadline=None)
 @given(PATHS)
 def test_a_run_meets_itself(run, taps) -> None:
     one = made(run, taps, 1)
@@ -74,6 +77,7 @@ def test_a_run_meets_itself(run, taps) -> None:
     assert result.notes == ()
 
 
+@settings(max_examples=50, deadline=None)
 @given(PATHS, PATHS)
 def test_sides_can_be_exchanged(run, ours, theirs) -> None:
     reference, candidate = made(run, ours, 1), made(run, theirs, 2)

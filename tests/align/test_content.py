@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity.align.content import Reader, clear_winner, correlation, distance, fingerprint, pooled
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 99))
 def test_fingerprint_does_not_depend_on_how_tensors_are_cut(run, cuts: list[int], seed: int):
     x = np.random.default_rng(seed).normal(size=sum(cuts))

@@ -1,7 +1,7 @@
 import math
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity.align.layout import axis_orders, regroups
@@ -9,6 +9,7 @@ from parity.align.layout import axis_orders, regroups
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 
 
+@settings(max_examples=50, deadline=None)
 @given(SHAPES, st.data())
 def test_finds_the_order_that_was_applied(shape: tuple[int, ...], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(shape))))
@@ -36,6 +37,7 @@ def test_other_sizes_have_no_order() -> None:
     assert axis_orders([(3, 8), (3, 8, 1)], [(3, 8), (3, 8)]) == []
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.data())
 def test_merged_neighbours_are_recognised(fine: list[int], data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(fine)))))

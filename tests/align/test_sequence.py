@@ -1,7 +1,7 @@
 from itertools import combinations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -24,6 +24,7 @@ def all_matchings(score: np.ndarray) -> list[list[tuple[int, int]]]:
     ]
 
 
+@settings(max_examples=50, deadline=None)
 @given(SCORES)
 def test_best_path_is_the_best_of_all_matchings(score: np.ndarray) -> None:
     path = best_path(score)
@@ -32,6 +33,7 @@ def test_best_path_is_the_best_of_all_matchings(score: np.ndarray) -> None:
     assert path == sorted(path)
 
 
+@settings(max_examples=50, deadline=None)
 @given(SCORES)
 def test_through_is_the_best_matching_with_that_pair(score: np.ndarray) -> None:
     best = np.full(score.shape, -np.inf)
@@ -46,6 +48,7 @@ def test_of_equal_matchings_the_earliest() -> None:
     assert best_path(np.ones((1, 3))) == [(0, 0)]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.permutations(range(6)))
 def test_longest_rise(values: list[int]) -> None:
     places = longest_rise(values)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity.align import LayoutRule
@@ -50,6 +50,7 @@ def test_frames_against_a_block_along_the_last_axis(run, rng) -> None:
     )
 
 
+@settings(max_examples=50, deadline=None)
 @given(LENGTHS, LENGTHS, st.integers(0, 2), st.sampled_from(["as is", "swapped", "squeezed"]))
 def test_however_both_sides_cut_a_block_the_same_values_meet(run, ours, theirs, axis, layout):
     # Make the lengths add up to one total, and no two axes alike.
