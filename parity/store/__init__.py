@@ -1,5 +1,6 @@
 """Capture files: written while a model runs, read lazily. The only importer of h5py."""
 
+from parity.store.block import RecordBlock
 from parity.store.capture import Capture, open_capture
 from parity.store.columns import Columns, SeriesInfo
 from parity.store.listing import PortSummary, port_summaries
@@ -14,6 +15,7 @@ __all__ = [
     "CaptureWriter",
     "Columns",
     "PortSummary",
+    "RecordBlock",
     "SeriesInfo",
     "SeriesView",
     "TapView",

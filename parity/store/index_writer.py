@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from parity.errors import InputError
+from parity.store.block import RecordBlock
 from parity.store.layout import DRAW_TYPE, INDEX_STRUCT, INDEX_TYPE, TIER_CODES
 from parity.store.series import Series
 from parity.store.tables import StringTable, append_rows
@@ -54,6 +55,28 @@ class IndexWriter:
         self._places.append((series, row))
         self._producers.extend(record.producers)
         self._producers_total += len(record.producers)
+
+    def add_block(self, block: RecordBlock, series: Series, first_row: int | None) -> None:
+        """Take records whose tensors are the series' rows from `first_row`; None for none kept."""
+        size = len(block)
+        table = np.zeros(size, INDEX_TYPE)
+        table["series"] = series.number
+        table["tier"] = TIER_CODES[block.tier]
+        table["offset"] = -1
+        table["row"] = -1 if first_row is None else np.arange(first_row, first_row + size)
+        for name, column in (*block.columns.items(), *block.statistics.items()):
+            table[name] = column
+        code = self._strings.code
+        table["phase"] = [code(phase) for phase in block.phases]
+        table["source"] = [code(source) for source in block.sources]
+        table["digest"] = block.digests
+        counts = [len(producers) for producers in block.producers]
+        table["producers_count"] = counts
+        table["producers_start"] = self._producers_total + np.cumsum(counts) - counts
+        self._rows.append(table.tobytes())
+        self._places.extend((series, row) for row in table["row"].tolist())
+        self._producers.extend(order for producers in block.producers for order in producers)
+        self._producers_total += sum(counts)
 
     def add_draw(self, draw: NoiseDraw, series: Series, row: int) -> None:
         """Take a random draw whose values are the series' `row`."""

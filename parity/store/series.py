@@ -69,6 +69,13 @@ class Series:
         self.rows += 1
         return self.rows - 1
 
+    def gather_rows(self, stack: Array) -> int:
+        """Take the tensors `stack[0]`, `stack[1]`, ... for later; returns the first row."""
+        data, size = stack.tobytes(), self.nbytes
+        self._pending.extend(data[i * size : (i + 1) * size] for i in range(len(stack)))
+        self.rows += len(stack)
+        return self.rows - len(stack)
+
     def write(self, array: Array) -> int:
         """Write one tensor of the series' type and shape at once; its row is returned."""
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)

@@ -76,6 +76,22 @@ class SeriesSet:
             self.drain()
         return row
 
+    def store_rows(self, series: Series, stack: Array, *, where: object) -> int:
+        """Append the tensors `stack[0]`, `stack[1]`, ... and return the first one's row.
+
+        Raises:
+            InputError: when they are of another type or shape, naming `where`.
+        """
+        if series.is_direct or stack.dtype != series.dtype or stack.shape[1:] != series.spec.shape:
+            rows = [self.store(series, array, where=where) for array in stack]
+            return rows[0]
+        self._dirty[series.number] = series
+        self._buffered += series.nbytes * len(stack)
+        row = series.gather_rows(stack)
+        if self._buffered >= self._buffer_bytes:
+            self.drain()
+        return row
+
     def drain(self) -> None:
         """Write all buffered tensors."""
         for series in self._dirty.values():

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from parity.errors import CaptureFileError, InputError
+from parity.store.block import RecordBlock
 from parity.store.case_file import to_json, write_case
 from parity.store.index_writer import IndexWriter
 from parity.store.journaled import JournaledFile
@@ -107,6 +108,24 @@ class CaptureWriter:
                 if record.tier is Tier.TENSOR:
                     row = self._series.store(series, _given(array, key), where=key)
                 self._index.add(record, series, row)
+                self._flush_when_due()
+            except (OSError, RuntimeError) as error:
+                raise self._failure(error) from error
+
+    def append_block(self, block: RecordBlock) -> None:
+        """Append many records of one tap; as `append` of each, at a fraction of the cost.
+
+        Raises:
+            InputError: when specification and tensors disagree, or cannot be stored.
+        """
+        with self._lock:
+            self._check_usable()
+            try:
+                series = self._series.get(block.path, block.role, block.slot, block.spec)
+                row = None
+                if block.tier is Tier.TENSOR and len(block):
+                    row = self._series.store_rows(series, block.data, where=block.path)
+                self._index.add_block(block, series, row)
                 self._flush_when_due()
             except (OSError, RuntimeError) as error:
                 raise self._failure(error) from error
