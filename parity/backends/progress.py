@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ __all__ = ["Progress", "ProgressPage"]
 
 _HEAD = struct.Struct("<QQI")
 _SIZE = 4096
+_PATIENCE = 30  # milliseconds: a writer that is interrupted for longer is taken for dead
 _TEXT = _SIZE - _HEAD.size
 
 
@@ -56,11 +58,12 @@ class ProgressPage:
 
     def read(self) -> Progress:
         """The last complete note; the one being written where its writer died in the middle."""
-        for _ in range(100):
+        for _ in range(_PATIENCE):
             version, count, length = _HEAD.unpack_from(self._page, 0)
             text = self._page[_HEAD.size : _HEAD.size + min(length, _TEXT)]
             if version % 2 == 0 and _HEAD.unpack_from(self._page, 0)[0] == version:
                 break
+            time.sleep(0.001)
         return Progress(count, text.decode(errors="replace"))
 
     def close(self) -> None:
