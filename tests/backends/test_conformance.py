@@ -101,7 +101,10 @@ class Loop:
 GOOD = Subject(
     make=Loop,
     case=CASE,
-    expected={"encoder": TensorSpec("float32", (2, 3)), "cache": TensorSpec("float32", (1,))},
+    expected={
+        "encoder:output": TensorSpec("float32", (2, 3)),
+        "cache:state": TensorSpec("float32", (1,)),
+    },
     bad_case=Case("empty"),
 )
 

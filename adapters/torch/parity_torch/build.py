@@ -41,6 +41,8 @@ def build_program(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         found = resolve(program, python_path=python_path) if isinstance(program, str) else program
+        # Again: importing the module may have drawn, the first time.
+        torch.manual_seed(0)
         if isinstance(found, type) or not _usable(found):
             found = _called(found, options, str(name))
         elif options:

@@ -99,12 +99,13 @@ def expected_types_and_shapes(subject: Subject) -> None:
     """The tensors that the author knows have the types and shapes that they have in the model."""
     if not subject.expected:
         raise Inapplicable("the author named no expected types and shapes")
-    found = {record.key.path: record.spec for record in reversed(run(subject).records)}
-    for path, spec in subject.expected.items():
-        if path not in found:
-            raise Broken(f"{path} was not recorded")
-        if found[path] != spec:
-            raise Broken(f"{path} is {found[path]}, expected {spec}")
+    records = reversed(run(subject).records)
+    found = {f"{record.key.path}:{record.key.port}": record.spec for record in records}
+    for tap, spec in subject.expected.items():
+        if tap not in found:
+            raise Broken(f"{tap} was not recorded")
+        if found[tap] != spec:
+            raise Broken(f"{tap} is {found[tap]}, expected {spec}")
 
 
 def arrays_hold_still(subject: Subject) -> None:

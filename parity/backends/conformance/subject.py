@@ -28,7 +28,8 @@ class Subject:
     Attributes:
         make: opens it anew, ready to run.
         case: a small one; the checks run it some thirty times.
-        expected: types and shapes of tensors that the author knows, by path.
+        expected: types and shapes that the author knows, of first calls, by path and port
+            (`decoder.norm:output`).
         bad_case: a case that the backend must refuse, or None.
     """
 
