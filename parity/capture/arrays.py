@@ -33,6 +33,13 @@ def to_numpy(tensor: torch.Tensor) -> Array:
         UnrecordableError: the tensor is sparse, quantised, nested, on the meta device or of a
             kind that numpy cannot hold.
     """
+    try:
+        return tensor.numpy()  # nearly always; torch refuses what needs more care
+    except (TypeError, RuntimeError):
+        return _convert(tensor)
+
+
+def _convert(tensor: torch.Tensor) -> Array:
     if tensor.layout is not torch.strided:
         raise UnrecordableError(f"{tensor.layout} layout")
     if tensor.is_meta:
@@ -40,20 +47,11 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     if tensor.is_quantized:
         raise UnrecordableError(f"quantised as {tensor.dtype}")
     try:
-        return _convert(tensor)
+        plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+        carrier = _CARRIERS.get(plain.dtype)
+        if carrier is None:
+            return plain.numpy()
+        integers, dtype = carrier
+        return plain.view(integers).numpy().view(dtype)
     except (TypeError, RuntimeError) as error:
         raise UnrecordableError(f"{type(tensor).__name__} of {tensor.dtype}: {error}") from error
-
-
-def _convert(tensor: torch.Tensor) -> Array:
-    if tensor.requires_grad:
-        tensor = tensor.detach()
-    if not tensor.is_cpu:
-        tensor = tensor.cpu()
-    if tensor.is_conj() or tensor.is_neg():
-        tensor = tensor.resolve_conj().resolve_neg()
-    carrier = _CARRIERS.get(tensor.dtype)
-    if carrier is None:
-        return tensor.numpy()
-    integers, dtype = carrier
-    return tensor.view(integers).numpy().view(dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def _torch_facts() -> dict[str, Fact]:
     return facts
 
 
+@cache  # reading a package's metadata takes milliseconds
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -102,8 +102,11 @@ def record(
         sink.describe(_facts(surroundings, case) | dict(facts or {}))
         if case is not None:
             writer.set_case(case)
-        with record_into(sink, modules, options) as recorder:
-            yield recorder
+        try:
+            with record_into(sink, modules, options) as recorder:
+                yield recorder
+        finally:
+            sink.flush()
         writer.set_environment({**surroundings, "skipped": recorder.skipped})
         sink.describe({"ended": _now()})
 

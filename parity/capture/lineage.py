@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
 
 __all__ = ["Lineage"]
 
@@ -13,43 +13,55 @@ PURGE_EVERY = 4096
 
 
 class Lineage:
-    """The records behind the memory of live tensors.
+    """The records behind the memory of live tensors; a view shares its base's records.
 
-    A view shares its base's records. The weak reference keeps the address of a storage from
-    being used again while we hold it, so that an entry never speaks of another tensor.
+    A weak reference to a storage keeps its address from being used again while we hold it, so
+    that an entry never speaks of another tensor. We hold torch's own reference, an address,
+    because the class that torch wraps it in takes four times as long to make.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[int, tuple[StorageWeakRef, tuple[int, ...]]] = {}
+        self._fed: dict[int, tuple[int, ...]] = {}
+        self._references: dict[int, int] = {}
         self._purge_at = PURGE_EVERY
 
     def of(self, tensors: Iterable[object]) -> tuple[int, ...]:
         """The records that fed `tensors`, without repetition, in execution order."""
-        found = [entry[1] for tensor in tensors if (entry := self._get(tensor)) is not None]
+        found = [orders for tensor in tensors if (orders := self.of_one(tensor))]
         if len(found) == 1:
             return found[0]
         return tuple(sorted({order for orders in found for order in orders}))
+
+    def of_one(self, tensor: object) -> tuple[int, ...]:
+        """The records that fed one tensor."""
+        storage = _storage(tensor)
+        return () if storage is None else self._fed.get(storage._cdata, ())
 
     def set(self, tensor: object, orders: tuple[int, ...]) -> None:
         """From now on, what lies in the memory of `tensor` came from the records `orders`."""
         storage = _storage(tensor)
         if storage is None:
             return
-        known = self._entries.get(storage._cdata)
-        reference = known[0] if known is not None else StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-        self._entries[storage._cdata] = (reference, orders)
-        if len(self._entries) > self._purge_at:
+        address = storage._cdata
+        if address not in self._fed:
+            self._references[address] = cast(int, storage._weak_ref())
+        self._fed[address] = orders
+        if len(self._fed) > self._purge_at:
             self._purge()
 
-    def _get(self, tensor: object) -> tuple[StorageWeakRef, tuple[int, ...]] | None:
-        storage = _storage(tensor)
-        return None if storage is None else self._entries.get(storage._cdata)
+    def close(self) -> None:
+        """Let go of all storages."""
+        for reference in self._references.values():
+            _free(reference)
+        self._references.clear()
+        self._fed.clear()
 
     def _purge(self) -> None:
-        for address, (reference, _) in tuple(self._entries.items()):
-            if reference.expired():  # type: ignore[no-untyped-call]
-                del self._entries[address]
-        self._purge_at = max(PURGE_EVERY, 2 * len(self._entries))
+        for address, reference in tuple(self._references.items()):
+            if torch.UntypedStorage._expired(reference):
+                del self._references[address], self._fed[address]
+                _free(reference)
+        self._purge_at = max(PURGE_EVERY, 2 * len(self._fed))
 
 
 def _storage(tensor: object) -> torch.UntypedStorage | None:
@@ -59,3 +71,7 @@ def _storage(tensor: object) -> torch.UntypedStorage | None:
         return tensor.untyped_storage()
     except (NotImplementedError, RuntimeError):  # sparse and other tensors without one memory
         return None
+
+
+def _free(reference: int) -> None:
+    torch.UntypedStorage._free_weak_ref(reference)  # type: ignore[no-untyped-call]

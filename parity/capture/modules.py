@@ -16,8 +16,10 @@ from typing import Any
 from torch import nn
 
 from parity.capture.calls import CallRecorder
+from parity.capture.leaf_calls import leaf_call
 from parity.capture.selection import ModuleSelection, walk
-from parity.capture.sites import Site
+from parity.capture.sink import StoreSink
+from parity.capture.sites import Call, Site
 from parity.capture.states import positional_names
 from parity.tensors import Role, TapPlan
 
@@ -73,7 +75,8 @@ class Interception:
                 plain=_is_plain(module),
             )
             if site.inputs or site.outputs or site.steps or every:
-                self._wrap(module, site)
+                short = not (every or site.inputs or site.steps or list(module.children()))
+                self._wrap(module, site, short=short)
 
     def remove(self) -> None:
         """Take every wrapper off again."""
@@ -86,20 +89,29 @@ class Interception:
             else:
                 module.__dict__[_SLOT] = earlier
 
-    def _wrap(self, module: nn.Module, site: Site) -> None:
+    def _wrap(self, module: nn.Module, site: Site, *, short: bool) -> None:
         earlier = module.__dict__.get(_SLOT)
         inner = module._call_impl if earlier is None else earlier
-        run, recorder = self._calls.run, self._calls.recorder
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if recorder.closed:
-                return inner(*args, **kwargs)
-            return run(site, inner, args, kwargs)
-
+        sink = self._calls.recorder.sink
+        if short and isinstance(sink, StoreSink):
+            wrapper = leaf_call(self._calls, site, inner, sink)
+        else:
+            wrapper = _recorded(self._calls, site, inner)
         # Not by setattr: a ScriptModule refuses new attributes.
-        module.__dict__[_SLOT] = call
-        self._wrapped.append((module, call, earlier))
+        module.__dict__[_SLOT] = wrapper
+        self._wrapped.append((module, wrapper, earlier))
         self.sites[site.path] = site
+
+
+def _recorded(calls: CallRecorder, site: Site, inner: Call) -> Call:
+    recorder = calls.recorder
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if recorder.closed:
+            return inner(*args, **kwargs)
+        return calls.run(site, inner, args, kwargs)
+
+    return call
 
 
 def _is_plain(module: nn.Module) -> bool:

@@ -73,15 +73,10 @@ class _Tape:
         self, draw: Draw, function: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> torch.Tensor:
         """Draw, replace what was drawn when replaying, and record it."""
-        here = self.recorder.here
-        here.quiet = True
-        try:
-            # One draw at a time, so that the tape has the order of the generator.
-            with self._lock:
-                drawn: torch.Tensor = function(*args, **kwargs)
-                self._record(draw, drawn, draw.parameters(args, kwargs))
-        finally:
-            here.quiet = False
+        # One draw at a time, so that the tape has the order of the generator.
+        with self.recorder.here.unseen(), self._lock:
+            drawn: torch.Tensor = function(*args, **kwargs)
+            self._record(draw, drawn, draw.parameters(args, kwargs))
         return drawn
 
     def _record(self, draw: Draw, drawn: torch.Tensor, parameters: dict[str, float]) -> None:

@@ -87,6 +87,8 @@ class Patches:
             namespace = getattr(module, "__dict__", None)
             if type(namespace) is not dict:
                 continue
+            if replacements.keys().isdisjoint(map(id, namespace.values())):
+                continue
             found = [
                 (n, replacements[id(v)]) for n, v in namespace.items() if id(v) in replacements
             ]

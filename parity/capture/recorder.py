@@ -50,9 +50,10 @@ class Recorder:
         """Record the tensors and arrays in `value`."""
         started = perf_counter_ns()
         at = self.now()
-        for place, leaf in leaves(value, tensor_types(), place=slot):
-            order = self.put(path, leaf, role, place, at, producers=self.fed_by(leaf))
-            self.derive(leaf, order)
+        with self.here.unseen():
+            for place, leaf in leaves(value, tensor_types(), place=slot):
+                order = self.put(path, leaf, role, place, at, producers=self.fed_by(leaf))
+                self.derive(leaf, order)
         self.here.overhead_ns += perf_counter_ns() - started
 
     @contextmanager
@@ -84,7 +85,7 @@ class Recorder:
 
     def fed_by(self, leaf: object) -> tuple[int, ...]:
         """The records that a tensor came from."""
-        return () if self.lineage is None else self.lineage.of((leaf,))
+        return () if self.lineage is None else self.lineage.of_one(leaf)
 
     def derive(self, leaf: object, order: int | None) -> None:
         """Remember that a tensor is the one recorded as `order`."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping
+from threading import get_ident
 from typing import Any, Protocol
 
 import numpy as np
 
+from parity.capture.batch import SMALL_BYTES, Batch
+from parity.capture.port import Port, Waiting
 from parity.metrics import digest, tensor_statistics
+from parity.store.block import RecordBlock
 from parity.tensors import NO_STEP, NoiseDraw, Role, TapKey, TapPlan, TapRecord, TensorSpec, Tier
 
 __all__ = ["Facts", "StoreSink", "Writer"]
@@ -26,6 +30,10 @@ class Writer(Protocol):
 
     def append(self, record: TapRecord, array: Array | None) -> None:
         """Write one record; `array` is None where its tier keeps no data."""
+        ...
+
+    def append_block(self, block: RecordBlock) -> None:
+        """Write many records of one tap."""
         ...
 
     def append_noise(self, draw: NoiseDraw) -> None:
@@ -44,22 +52,6 @@ _META_FIELDS = frozenset({
 })  # fmt: skip
 
 
-class _Tap:
-    """One (path, role, slot): whether the plan can want it, and its calls so far by phase."""
-
-    __slots__ = ("calls", "tier", "wanted")
-
-    def __init__(self, *, wanted: bool, tier: Tier) -> None:
-        self.wanted = wanted
-        self.tier = tier
-        self.calls: dict[str, int] = {}
-
-    def number(self, phase: str, call: int | None) -> int:
-        chosen = self.calls.get(phase, 0) if call is None else call
-        self.calls[phase] = chosen + 1
-        return chosen
-
-
 class StoreSink:
     """A `CaptureSink` that computes statistics and digests and writes records.
 
@@ -75,10 +67,12 @@ class StoreSink:
         self.plan = plan or TapPlan()
         self._writer = writer
         self._lock = threading.Lock()
-        self._taps: dict[tuple[str, Role, str], _Tap] = {}
+        self._ports: dict[tuple[str, int, str], Port] = {}
         self._threads: dict[int, int] = {}
-        self._specs: dict[tuple[Any, tuple[int, ...]], TensorSpec] = {}
         self._order = 0
+        limits: tuple[object, ...] = (self.plan.phases, self.plan.calls, self.plan.steps)
+        self._limited = any(limit is not None for limit in limits)
+        self._batch = Batch(writer.append_block)
         self._versions: dict[str, str] = {}
         self._extra: dict[str, Any] = {}
 
@@ -119,47 +113,74 @@ class StoreSink:
         duration_s: float = math.nan,
     ) -> int | None:
         """Record one tensor of any shape; see `parity.backends.CaptureSink`."""
+        port = self.port(path, role, slot)
+        return self.push(port, array, phase, call, step, source, producers, duration_s)
+
+    def port(self, path: str, role: Role, slot: str) -> Port:
+        """What `push` takes instead of a name, to be looked up once."""
+        # By identity: an enumeration's own hash is computed in Python.
+        key = (path, id(role), slot)
+        port = self._ports.get(key)
+        return (
+            port if port is not None else self._ports.setdefault(key, self._port(path, role, slot))
+        )
+
+    def push(  # noqa: PLR0917  called for every tensor: keywords would cost
+        self,
+        port: Port,
+        array: Array,
+        phase: str,
+        call: int | None,
+        step: int,
+        source: str,
+        producers: tuple[int, ...],
+        duration_s: float,
+    ) -> int | None:
+        """As `record`, by port."""
         with self._lock:
-            tap = self._tap(path, role, slot)
-            call = tap.number(phase, call)
-            if not (tap.wanted and self.plan.wants_call(phase, call, step)):
+            if call is None:
+                call = port.calls.get(phase, 0)
+            port.calls[phase] = call + 1
+            if not port.wanted or (self._limited and not self.plan.wants_call(phase, call, step)):
                 return None
             order = self._order
             self._order = order + 1
-            array = np.asarray(array, order="C")
-            record = TapRecord(
-                TapKey(path, role, slot, phase, call),
-                self._spec(array),
-                order,
-                step,
-                source,
-                producers,
-                duration_s,
-                self._thread(),
-                tap.tier,
-                tensor_statistics(array),
-                "" if tap.tier is Tier.STATS else digest(array),
-            )
-            self._writer.append(record, array if tap.tier is Tier.TENSOR else None)
+            ident = get_ident()
+            thread = self._threads.get(ident)
+            if thread is None:
+                thread = self._threads[ident] = len(self._threads)
+            waiting = (phase, call, order, step, source, producers, duration_s, thread)
+            if array.nbytes > SMALL_BYTES:
+                self._write(port, waiting, array)
+            else:
+                self._batch.push(port, waiting, array)
             return order
 
-    def _tap(self, path: str, role: Role, slot: str) -> _Tap:
-        name = (path, role, slot)
-        tap = self._taps.get(name)
-        if tap is None:
-            tier = self.plan.tier
-            if role is Role.PARAM and tier is Tier.TENSOR:
-                tier = Tier.DIGEST
-            tap = _Tap(wanted=self.plan.wants_path(path, role), tier=tier)
-            self._taps[name] = tap
-        return tap
+    def flush(self) -> None:
+        """Hand everything to the writer; to be called when the run ends."""
+        with self._lock:
+            self._batch.flush()
 
-    def _spec(self, array: Array) -> TensorSpec:
-        name = (array.dtype, array.shape)
-        spec = self._specs.get(name)
-        if spec is None:
-            spec = self._specs[name] = TensorSpec(array.dtype.name, array.shape)
-        return spec
+    def _write(self, port: Port, waiting: Waiting, array: Array) -> None:
+        phase, call, order, step, source, producers, duration_s, thread = waiting
+        array = np.asarray(array, order="C")
+        record = TapRecord(
+            TapKey(port.path, port.role, port.slot, phase, call),
+            TensorSpec(array.dtype.name, array.shape),
+            order,
+            step,
+            source,
+            producers,
+            duration_s,
+            thread,
+            port.tier,
+            tensor_statistics(array),
+            "" if port.tier is Tier.STATS else digest(array),
+        )
+        self._writer.append(record, array if port.tier is Tier.TENSOR else None)
 
-    def _thread(self) -> int:
-        return self._threads.setdefault(threading.get_ident(), len(self._threads))
+    def _port(self, path: str, role: Role, slot: str) -> Port:
+        tier = self.plan.tier
+        if role is Role.PARAM and tier is Tier.TENSOR:
+            tier = Tier.DIGEST
+        return Port(path, role, slot, tier=tier, wanted=self.plan.wants_path(path, role))

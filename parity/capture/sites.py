@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from itertools import count
 from typing import Any, NamedTuple
 
 __all__ = ["Call", "Frame", "Moment", "Site", "Thread"]
@@ -40,9 +41,8 @@ class Site:
     """
 
     __slots__ = (
-        "calls",
+        "_calls",
         "inputs",
-        "lock",
         "names",
         "opaque",
         "outputs",
@@ -72,15 +72,14 @@ class Site:
         self.steps = frozenset(steps)
         self.opaque = opaque
         self.plain = plain
-        self.calls: dict[str, int] = {}
-        self.lock = threading.Lock()
+        self._calls: dict[str, Iterator[int]] = {}
 
     def next_call(self, phase: str) -> int:
         """Number of the call that begins now, counted from 0 within `phase`."""
-        with self.lock:
-            call = self.calls.get(phase, 0)
-            self.calls[phase] = call + 1
-        return call
+        counter = self._calls.get(phase)
+        if counter is None:
+            counter = self._calls.setdefault(phase, count())
+        return next(counter)
 
 
 class Frame:
@@ -109,7 +108,7 @@ class Thread(threading.local):
         phase: the phase that holds in it; empty for none.
         stack: the calls running in it, outermost first.
         overhead_ns: time spent on recording so far, to be left out of durations.
-        quiet: whether a random draw runs, whose inner workings are not recorded.
+        quiet: whether torch works for the recorder now, which is not to be recorded.
     """
 
     def __init__(self) -> None:
@@ -117,3 +116,23 @@ class Thread(threading.local):
         self.stack: list[Frame] = []
         self.overhead_ns = 0
         self.quiet = False
+
+    def unseen(self) -> _Unseen:
+        """A context in which operations and random draws of this thread go unrecorded."""
+        return _Unseen(self)
+
+
+class _Unseen:
+    """`Thread.unseen`; a class, because a generator takes four times as long."""
+
+    __slots__ = ("_earlier", "_thread")
+
+    def __init__(self, thread: Thread) -> None:
+        self._thread = thread
+
+    def __enter__(self) -> None:
+        self._earlier = self._thread.quiet
+        self._thread.quiet = True
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.quiet = self._earlier

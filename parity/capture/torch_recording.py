@@ -32,7 +32,9 @@ def install(
 ) -> None:
     """Install what `options` ask for; `stack` takes it off again, in reverse order."""
     roots = named_roots(modules)
-    recorder.lineage = Lineage() if options.producers else None
+    if options.producers:
+        recorder.lineage = Lineage()
+        stack.callback(recorder.lineage.close)
     operations = Operations(recorder, options.operations) if options.operations else None
     within = operations.within if operations else nullcontext
     if options.params:

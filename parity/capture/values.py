@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,11 @@ def as_array(value: Any) -> Array:
         if value.dtype.hasobject:
             raise UnrecordableError(f"numpy array of {value.dtype}")
         return value
+    return _torch_conversion()(value)
+
+
+@cache
+def _torch_conversion() -> Callable[[Any], Array]:
     from parity.capture.arrays import to_numpy  # noqa: PLC0415  torch is loaded if we get here
 
-    return to_numpy(value)
+    return to_numpy
