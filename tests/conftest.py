@@ -1,6 +1,6 @@
 """What tests of several packages share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,24 @@ from parity.tensors import TapPlan, Tier
 
 pytest_plugins = ["pytester"]
 
+Taps = Sequence[tuple[str, np.ndarray]]
+
 
 @pytest.fixture
 def capture_of(tmp_path: Path) -> Callable[..., Path]:
-    """Writes named arrays into a capture file below the test's folder, and says where."""
+    """Writes named arrays, or calls of taps, into a capture file, and says where it is."""
 
     def write(
-        name: str, arrays: Mapping[str, np.ndarray], *, tier: str = "tensor", complete: bool = True
+        name: str,
+        arrays: Mapping[str, np.ndarray] | Taps,
+        *,
+        tier: str = "tensor",
+        complete: bool = True,
     ) -> Path:
         path = tmp_path / name
         writer = CaptureWriter(path, meta=CaptureMeta(implementation=name))
         sink = StoreSink(writer, TapPlan(tier=Tier(tier)))
-        for tap, array in arrays.items():
+        for tap, array in arrays.items() if isinstance(arrays, Mapping) else arrays:
             sink.record(tap, array)
         sink.flush()
         writer.close(complete=complete)

@@ -21,6 +21,8 @@ from parity.tolerance import Tolerance, Verdict, dtype_floor, judge
 __all__ = ["Measured", "build_table"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# In a larger tensor, a few elements near zero do not make the whole norm small.
+FEW_ELEMENTS = 16
 COLUMNS = tuple(field.name for field in fields_of(Metrics))
 
 
@@ -60,6 +62,7 @@ def build_table(
     )
     measured = Measured(positions, metrics(statistics))
     floors = _floors(rows)
+    floors[positions] *= _cancellation([rows[i] for i in positions.tolist()], measured.metrics)
     decisions = _decide(rows, measured, floors, tolerance, allow_missing)
     return _assemble(rows, measured, floors, decisions), measured
 
@@ -75,6 +78,32 @@ def _floors(rows: Sequence[Row]) -> Array:
                 cache[types] = dtype_floor(*types)
             floors[i] = cache[types]
     return floors
+
+
+def _cancellation(rows: Sequence[Row], found: Metrics) -> Array:
+    """How much larger than its own size a tensor's rounding error may be, 1 or more.
+
+    A tensor of few elements, such as one logit, can come out near zero by cancellation; its
+    rounding error is that of the terms it was added up from. What the same tap holds in its other
+    calls tells their size: the root mean square of its norms over all calls.
+
+    Args:
+        rows: the compared rows.
+        found: their metrics, of shape `(len(rows),)`.
+
+    Returns:
+        float64 `(len(rows),)`.
+    """
+    factors = np.ones(len(rows))
+    taps: dict[tuple[str, str], list[int]] = {}
+    for i in np.flatnonzero((found.count > 0) & (found.count <= FEW_ELEMENTS)).tolist():
+        key = rows[i].key
+        taps.setdefault((key.path, key.port), []).append(i)
+    for calls in taps.values():
+        norms = np.nan_to_num(found.reference_norm[calls])
+        typical = float(np.sqrt(np.mean(np.square(norms))))
+        factors[calls] = np.maximum(typical / np.where(norms > 0, norms, typical or 1.0), 1.0)
+    return factors
 
 
 def _decide(

@@ -67,7 +67,7 @@ def row_to_dict(row: TapDiff) -> dict[str, Any]:
 
 def to_json(result: DiffResult) -> str:
     """The result as one JSON document."""
-    return json.dumps(to_dict(result), indent=1, allow_nan=False, ensure_ascii=False, default=str)
+    return json.dumps(to_dict(result), allow_nan=False, ensure_ascii=False, default=str)
 
 
 def to_csv(result: DiffResult) -> str:

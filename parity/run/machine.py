@@ -30,7 +30,7 @@ def to_dict(result: RunResult) -> dict[str, Any]:
 
 def to_json(result: RunResult) -> str:
     """The run as one JSON document."""
-    return json.dumps(to_dict(result), indent=1, allow_nan=False, ensure_ascii=False, default=str)
+    return json.dumps(to_dict(result), allow_nan=False, ensure_ascii=False, default=str)
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

@@ -227,3 +227,24 @@ class TestCaptureFiles:
         broken = diff(one, other)
         assert [row.key.path for row in broken.failures] == ["layer1"]
         assert "record them with tier `tensor`" in broken.failures[0].reason
+
+
+class TestOneLogitNearZero:
+    """A scalar that cancels to nearly nothing is judged by what its tap holds in other calls."""
+
+    LOGITS = np.array([3.0, -2.0, 1e-4, 4.0], np.float32)
+
+    def write(self, capture_of: Callable[..., Path], name: str, error: float) -> Path:
+        values = self.LOGITS + np.array([0, 0, error, 0], np.float32)
+        calls = [("eos", np.array([value])) for value in values] + list(taps().items())
+        return capture_of(name, calls)
+
+    def test_its_rounding_is_that_of_its_terms(self, capture_of: Callable[..., Path]) -> None:
+        one, two = self.write(capture_of, "a.h5", 0.0), self.write(capture_of, "b.h5", 1e-6)
+        result = diff(one, two)
+        assert result["eos"][2].metrics["rel_l2"] > 1e-3
+        assert result.outcome is Outcome.HOLDS
+
+    def test_a_larger_error_is_still_found(self, capture_of: Callable[..., Path]) -> None:
+        one, two = self.write(capture_of, "a.h5", 0.0), self.write(capture_of, "b.h5", 1e-3)
+        assert [row.key.call for row in diff(one, two).failures] == [2]

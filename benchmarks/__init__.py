@@ -1,0 +1,1 @@
+"""Measurements that are reported in docs and never gate a test."""

@@ -1,0 +1,104 @@
+"""The PyTorch port of Pocket TTS against the real package, case by case: the table in the docs.
+
+    python -m benchmarks.pocket_tts                      # alba: short, medium and long
+    python -m benchmarks.pocket_tts --case '*-short'
+    python -m benchmarks.pocket_tts --size tiny --print
+
+Captures are deleted as soon as they are compared: those of the long text take gigabytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from parity.diffing import DiffResult
+from parity.report.words import headline
+from parity.run import Config, load_config, run
+
+FOLDER = Path(__file__).resolve().parents[1]
+PAGE = FOLDER / "docs" / "pocket_tts.md"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+CASES = ("alba-short", "alba-medium", "alba-long")
+
+# Columns of the table: largest relative error over the taps of each part of the model.
+PARTS = {
+    "FlowLM": r"flow_lm(?!\.flow_net)",
+    "flow net": r"flow_lm\.flow_net",
+    "Mimi": r"mimi",
+}
+HEAD = ("case", "frames", "port", "taps", "tensors", *PARTS, "latents 1 − r", "waveform 1 − r",
+        "parity")  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the cases and write the table."""
+    options = _options(arguments)
+    name = "parity.toml" if options.size == "full" else "tiny.toml"
+    config = load_config(FOLDER / "fixtures" / "pocket_tts" / name)
+    rows = []
+    for case in options.case or CASES:
+        rows += list(_rows(config, case))
+    table = "\n".join(_line(row) for row in (HEAD, ["---"] * len(HEAD), *rows))
+    if options.print:
+        print(table)
+    else:
+        _insert(table)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pocket_tts", description=__doc__)
+    parser.add_argument("--case", action="append", help="a glob over case names; can be repeated")
+    parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    parser.add_argument("--print", action="store_true", help="print it; leave the page as it is")
+    return parser.parse_args(arguments)
+
+
+def _rows(config: Config, case: str) -> Iterator[list[str]]:
+    result = run(config, cases=[case])
+    for comparison in result.comparisons:
+        assert comparison.diff is not None, comparison.capture.problem
+        print(f"{comparison.case} {comparison.candidate}: {headline(comparison.diff)}", flush=True)
+        yield _row(comparison.case, comparison.candidate, comparison.diff)
+    for comparison in result.comparisons:
+        comparison.reference.path.unlink(missing_ok=True)
+        comparison.capture.path.unlink(missing_ok=True)
+
+
+def _row(case: str, candidate: str, diff: DiffResult) -> list[str]:
+    table = diff.table
+    paths = np.array([key.path for key in table.keys], dtype=object)
+    latents, waveform = diff["latents"][0], diff["waveform"][0]
+    frames = latents.reference.shape[0] if latents.reference else 0
+    compared = int(table.compared.sum())
+    return [
+        case, str(frames), candidate, f"{len(set(paths[table.compared]))}", f"{compared:,}",
+        *(_largest(diff, paths, pattern) for pattern in PARTS.values()),
+        f"{latents.metrics['one_minus_pearson']:.1e}",
+        f"{waveform.metrics['one_minus_pearson']:.1e}",
+        str(diff.outcome),
+    ]  # fmt: skip
+
+
+def _largest(diff: DiffResult, paths: np.ndarray, pattern: str) -> str:
+    chosen = np.array([bool(re.match(pattern, path)) for path in paths]) & diff.table.compared
+    return f"{diff.table.metrics['rel_l2'][chosen].max():.1e}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _insert(table: str) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
