@@ -10,7 +10,7 @@ from parity.align.notes import shift_words
 from parity.align.series import Series, Tap
 from parity.align.settle import Settler, options_of
 from parity.align.shift import common_calls, possible_shifts, shift_by_values, shifted_calls
-from parity.align.structure import Elementwise, join
+from parity.align.structure import join
 
 __all__ = ["Matcher"]
 
@@ -87,7 +87,7 @@ class Matcher:
             self._settler.settle(reference, candidate, calls, options)
             return
         joins = join(reference.shapes, candidate.shapes, permuted=permuted)
-        if joins and options != (Elementwise(),):
+        if joins:
             self._settler.settle_join(reference, candidate, joins)
         elif options or possible_shifts(reference, candidate):
             key = (reference.name.phase, len(reference), len(candidate))

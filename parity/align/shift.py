@@ -47,12 +47,16 @@ def shifted_calls(reference: Series, candidate: Series, shift: int) -> list[tupl
 def possible_shifts(reference: Series, candidate: Series) -> tuple[int, ...]:
     """The shifts under which the shapes fit; those that leave out the fewest calls first.
 
-    Then those nearest to no shift. At most two calls of the shorter side may lie outside.
+    Then those nearest to no shift. At most two calls of the shorter side may lie outside, and where
+    calls with equal numbers do not all fit, a shift must make more calls fit than they do.
     """
     surplus = len(candidate) - len(reference)
     reach = range(min(0, surplus) - REACH, max(0, surplus) + REACH + 1)
     near = sorted(reach, key=abs)[:FARTHEST]
     fitting = [k for k in near if _fits(reference, candidate, k)]
+    if 0 not in fitting:
+        unshifted = _fitting_calls(reference, candidate)
+        fitting = [k for k in fitting if _overlap(reference, candidate, k) > unshifted]
     return tuple(sorted(fitting, key=lambda k: (-_overlap(reference, candidate, k), abs(k), k)))
 
 
@@ -68,6 +72,11 @@ def _fits(reference: Series, candidate: Series, shift: int) -> bool:
     ours = reference.shapes[first : first + overlap]
     theirs = candidate.shapes[first + shift : first + shift + overlap]
     return bool(elementwise(ours, theirs, permuted=not candidate.permutation))
+
+
+def _fitting_calls(reference: Series, candidate: Series) -> int:
+    both = zip(reference.shapes, candidate.shapes, strict=False)
+    return sum(bool(elementwise((ours,), (theirs,))) for ours, theirs in both)
 
 
 def shift_by_values(

@@ -16,6 +16,8 @@ Shapes = tuple[Shape, ...]
 
 # A block and the steps that cover less than half of it are no two ways to compute one thing.
 MIN_SHARE = 0.5
+# Nor are runs of nearly as many calls, some of which differ in length.
+MIN_STEPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ def _covers(option: Joined, *, partial: bool) -> bool:
     frames, pieces = sum(option.frames), sum(option.pieces)
     if not partial:
         return frames == pieces
-    if len(set(option.pieces)) > 1 or not pieces or not frames:
+    steps, blocks = len(option.pieces), len(option.frames)
+    if len(set(option.pieces)) > 1 or not pieces or not frames or steps < MIN_STEPS * blocks:
         return False
     return min(frames, pieces) >= MIN_SHARE * max(frames, pieces)
 

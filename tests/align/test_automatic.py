@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from parity.align import Alignment, Evidence, Rename
+from parity.align.choose import Task, decide
+from parity.align.likeness import Likeness, items_of
+from parity.align.series import Side
 from parity.errors import AlignmentError
 from parity.tensors import Role
 
@@ -159,6 +162,45 @@ def test_taps_of_the_same_content_are_no_ambiguity(run, rng) -> None:
     candidate.put("x", x)
     result = reference.against(candidate, mode="auto")
     assert list(result.pairs) == [(0, 0)]
+
+
+def test_digests_tell_apart_what_statistics_do_not(run) -> None:
+    reference, candidate = run(), run()
+    for path, x in (("a", np.arange(8.0)), ("b", np.arange(8.0)[::-1])):
+        reference.put(path, x)
+    candidate.put("x", np.arange(8.0))
+    reference.records = [replace(r, digest=r.key.path) for r in reference.records]
+    with pytest.raises(AlignmentError, match="could be a:output or b:output"):
+        reference.against(candidate, mode="auto")
+
+
+def test_constant_tensors_are_no_landmarks(run, rng) -> None:
+    """A dead activation in another layer of a diverging port must not pull the rest along."""
+    reference, candidate = run(), run()
+    for place in range(6):
+        reference.put(f"r{place}", rng.normal(size=8) * (place != 2))
+        candidate.put(f"c{place}", rng.normal(size=8) * (place != 4))
+    result = reference.against(candidate, mode="auto")
+    assert list(result.pairs) == [(place, place) for place in range(6)]
+
+
+def test_many_rivals_at_some_distance_are_an_ambiguity_too(run, rng) -> None:
+    reference, candidate = run(), run()
+    for place in range(30):
+        reference.put(f"r{place}", rng.normal(size=8))
+    candidate.put("x", rng.normal(size=8))
+    items = [
+        items_of(side, [side.series(tap) for tap in side.taps])
+        for side in (Side.of(reference.records), Side.of(candidate.records))
+    ]
+    shape, content = np.ones((30, 1)), np.zeros((30, 1))
+    content[3] = 0.3
+    few = Task(items[0][:4], items[1], Likeness(shape[:4], np.ones((4, 1)), content[:4]))
+    many = Task(*items, Likeness(shape, np.ones((30, 1)), content))
+    assert [one.ambiguous for one in decide(few, lambda *_: 0.0)] == [False]
+    (found,) = decide(many, lambda *_: 0.0)
+    assert found.row == 3
+    assert len(found.rows) == 29
 
 
 def test_names_that_match_come_first(run, rng) -> None:

@@ -75,7 +75,7 @@ def test_a_shift_with_equally_many_calls_needs_all_taps(run, rng) -> None:
     assert "call n of the candidate's a, b and 2 more stands beside call n+1" in shifted.notes[0]
 
 
-@pytest.mark.parametrize("lagging", ["a", "ab"])
+@pytest.mark.parametrize("lagging", ["a", "ab", "abc"])
 def test_taps_that_lag_alone_are_a_fault_and_stay(run, rng, lagging: str) -> None:
     reference, candidate = run(), run()
     draws = {path: [rng.normal(size=(1, 16)) for _ in range(9)] for path in "abcd"}
@@ -97,6 +97,15 @@ def test_one_tap_alone_is_not_shifted_without_a_difference_in_number(run, rng) -
     assert list(reference.against(candidate).pairs) == [(i, i) for i in range(8)]
 
 
+@pytest.mark.parametrize("lengths", [[1, 2, 1], [1, 1, 1, 2], [2, 1, 1, 1], [1, 1, 2, 1, 1]])
+def test_one_call_of_another_shape_is_no_shift(run, rng, lengths: list[int]) -> None:
+    reference, candidate = run(), run()
+    for length in lengths:
+        reference.put("a", rng.normal(size=(1, length, 8)))
+        candidate.put("a", rng.normal(size=(1, 1, 8)))
+    assert list(reference.against(candidate).pairs) == [(i, i) for i in range(len(lengths))]
+
+
 def test_selected_calls_are_matched_by_number(run, rng) -> None:
     reference, candidate = run(), run()
     for call in range(20):
@@ -106,6 +115,8 @@ def test_selected_calls_are_matched_by_number(run, rng) -> None:
             candidate.put("a", x, call=call)
     result = reference.against(candidate.without_statistics())
     assert list(result.pairs) == [(5, 0), (6, 1), (7, 2), (8, 3)]
+    back = candidate.without_statistics().against(reference)
+    assert list(back.pairs) == [(0, 5), (1, 6), (2, 7), (3, 8)]
 
 
 def test_a_shift_and_a_layout_together(run, rng) -> None:

@@ -128,6 +128,16 @@ def test_a_square_block_needs_values_to_be_joined(run, rng) -> None:
     assert {view.reference.axis for view in seeing.views} == {1}
 
 
+def test_of_two_axes_the_one_that_keeps_the_shapes_is_taken(run, rng) -> None:
+    reference, candidate = run(), run()
+    x = rng.normal(size=(1, 6, 6))
+    reference.put("a", x)
+    put_all(candidate, "a", split(x, [1] * 6, 1))
+    result = reference.against(candidate)
+    assert reference.equal(candidate, result)
+    assert {view.reference.axis for view in result.views} == {1}
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -226,7 +236,9 @@ def test_squares_are_read_where_other_taps_are_transposed(run, rng) -> None:
             x = rng.normal(size=(1, 6, 6))
             reference.put(path, x)
             candidate.put(path, x.transpose(0, 2, 1) if turned else x)
-    assert reference.equal(candidate, reference.against(candidate, read=True))
+    seeing = reference.against(candidate, read=True)
+    assert reference.equal(candidate, seeing)
+    assert seeing.coverage == 1
     blind = reference.against(candidate)
     assert not reference.equal(candidate, blind)
     assert any("look alike" in note for note in blind.notes)
