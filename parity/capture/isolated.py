@@ -28,8 +28,9 @@ __all__ = ["capture_here", "capture_isolated"]
 # What a run may lose when it dies: nothing while flushing each record has cost less than this,
 # and afterwards the records of the last moments.
 _FLUSH_ALLOWANCE_S = 0.5
-_FLUSH_SHARE = 0.02
+_FLUSH_SHARE = 0.05
 _FLUSH_EVERY_S = 0.2
+_FLUSH_PAUSES = 10  # how much longer than a flush the pause after it is
 _PROGRESS_S = 0.1
 
 Notice = Callable[[Progress], None]
@@ -145,11 +146,14 @@ class _Keeper:
 
     def _keep_on(self) -> None:
         # A run that hangs, or computes for long, has all its records flushed meanwhile.
-        while not self._done.wait(_FLUSH_EVERY_S):
+        pause = _FLUSH_EVERY_S
+        while not self._done.wait(pause):
+            began = time.monotonic()
             try:
                 self._flush()
             except ParityError:
                 return  # the writer says so again at the next record
+            pause = max(_FLUSH_EVERY_S, _FLUSH_PAUSES * (time.monotonic() - began))
 
     def _flush(self) -> None:
         count, began = self._sink.count, time.monotonic()
