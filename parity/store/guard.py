@@ -91,8 +91,8 @@ def read_attribute(h5: h5py.File, name: str, kind: type, *, where: str, default:
     if name not in h5.attrs:
         return default
     attribute = h5.attrs.get_id(name)
-    if attribute.shape != ():
-        raise broken(f"the attribute {name} is not a single value", where)
+    if attribute.shape != () or attribute.dtype.kind not in "Sbiu":
+        raise broken(f"the attribute {name} is not a single value of fixed size", where)
     value = h5.attrs[name]
     value = value.decode(errors="replace") if isinstance(value, bytes) else value
     value = value.item() if isinstance(value, np.generic) else value

@@ -52,6 +52,9 @@ class JournaledFile:
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` from the position; bytes behind the end read as zero."""
         view = memoryview(buffer).cast("B")
+        if self._failed:
+            view[:] = bytes(len(view))
+            return len(view)
         found = os.preadv(self._fd, [view], self._position)
         view[found:] = bytes(len(view) - found)
         if self._overlay:
@@ -93,12 +96,17 @@ class JournaledFile:
         if not owned:
             self._put(position, view)
             return
+        if self._failed:
+            return
         # A page may hold these rows beside metadata that waits for the commit.
         self._overlay.refresh(position, view)
         self._write(self._fd, [(position, view)])
         self.written += len(view)
 
     def _put(self, position: int, view: memoryview) -> None:
+        # After a failed write HDF5 must still be able to close, on a file that nobody will commit.
+        if self._failed:
+            return
         inside = min(max(self._committed_end - position, 0), len(view))
         if inside:
             start = position // PAGE * PAGE
@@ -110,9 +118,6 @@ class JournaledFile:
         self.written += len(view)
 
     def _write(self, fd: int, chunks: Iterable[tuple[int, bytes | memoryview]]) -> None:
-        # After a failed write HDF5 must still be able to close, on a file that nobody will commit.
-        if self._failed:
-            return
         try:
             write_fully(fd, chunks)
         except OSError:
@@ -168,6 +173,7 @@ class JournaledFile:
 
     def close(self) -> None:
         """Close the file and its journal; uncommitted overwriting is lost."""
+        self.abandon()
         if self._journal_fd >= 0:
             os.close(self._journal_fd)
         os.close(self._fd)

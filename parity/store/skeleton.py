@@ -26,7 +26,7 @@ def create_skeleton(h5: h5py.File, meta: CaptureMeta) -> tuple[bytes, int]:
     Returns:
         The run's random identity and where it lies in the file.
     """
-    h5.attrs["format"] = FORMAT
+    _set_text(h5, "format", FORMAT)
     h5.attrs["version"] = VERSION
     h5.attrs["complete"] = np.bool_(False)
     write_meta(h5, meta)
@@ -47,13 +47,20 @@ def write_meta(h5: h5py.File, meta: CaptureMeta) -> None:
     facts = {name: getattr(meta, name) for name in TEXT_FIELDS}
     facts |= {name: json.dumps(dict(getattr(meta, name))) for name in JSON_FIELDS}
     for name, text in facts.items():
-        if len(text.encode()) > _MAX_ATTRIBUTE_BYTES:
-            raise InputError(
-                f"the fact {name!r} is longer than {_MAX_ATTRIBUTE_BYTES} bytes",
-                hint="put long facts into the environment",
-            )
-        h5.attrs[name] = text
+        _set_text(h5, name, text)
     h5.attrs["threads"] = np.int64(meta.threads)
+
+
+def _set_text(h5: h5py.File, name: str, text: str) -> None:
+    # Of fixed length: reading a variable one from a damaged file can keep HDF5 busy for ever.
+    encoded = text.encode(errors="replace")
+    if len(encoded) > _MAX_ATTRIBUTE_BYTES:
+        raise InputError(
+            f"the fact {name!r} is longer than {_MAX_ATTRIBUTE_BYTES} bytes",
+            hint="put long facts into the environment",
+        )
+    kind = h5py.string_dtype("utf-8", max(1, len(encoded)))
+    h5.attrs[name] = np.array(encoded, dtype=kind)
 
 
 def write_json(group: h5py.Group, name: str, text: str) -> None:

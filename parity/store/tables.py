@@ -13,7 +13,7 @@ from parity.errors import InputError
 __all__ = ["StringTable", "append_rows", "create_table"]
 
 MAX_TEXT_BYTES = 4096
-_CHUNK_BYTES = 32 * 1024
+_CHUNK_BYTES = 8 * 1024
 
 
 def create_table(group: h5py.Group, name: str, dtype: np.dtype[Any]) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -85,7 +86,7 @@ class CaptureWriter:
             self._file.begin_journal(journal_path(str(self.path)))
             temporary.replace(self.path)
         except BaseException:
-            self._file.abandon()
+            self._file.close()
             temporary.unlink(missing_ok=True)
             raise
 
@@ -215,7 +216,14 @@ class CaptureWriter:
             except (OSError, RuntimeError) as error:
                 raise self._failure(error) from error
             finally:
-                self._file.close()
+                self._discard()
+
+    def _discard(self) -> None:
+        """Close everything; what is not committed by now is lost."""
+        self._file.close()
+        # After a write that failed HDF5 may say so again.
+        with suppress(OSError, RuntimeError):
+            self._h5.close()
 
     def _finish(self, *, complete: bool) -> None:
         if self._broken is not None:
