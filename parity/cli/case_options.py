@@ -126,13 +126,20 @@ def _arrays(given: object, folder: Path) -> Mapping[str, np.ndarray[Any, np.dtyp
     """Arrays from a table of .npy files, or from one .npz file, relative to the case's folder."""
     if isinstance(given, dict):
         return {name: _array(folder / str(path)) for name, path in given.items()}
-    with _loaded(folder / str(given)) as archive:
+    path = folder / str(given)
+    found = _loaded(path)
+    if isinstance(found, np.ndarray):
+        raise InputError(
+            "holds one array", where=str(path), hint=f'write arrays = {{name = "{given}"}}'
+        )
+    with found as archive:
         return {name: archive[name] for name in archive.files}
 
 
 def _array(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
     found = _loaded(path)
     if not isinstance(found, np.ndarray):
+        found.close()
         raise InputError("holds several arrays; name a .npy file", where=str(path))
     return found
 

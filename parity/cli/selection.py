@@ -18,15 +18,19 @@ _OPTIONS = (
     click.option("--include", multiple=True, metavar="GLOB", help="Record only these paths."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these paths out."),
     click.option(
-        "--role", "roles", multiple=True, type=click.Choice(list(Role)), help="Only these roles."
+        "--role",
+        "roles",
+        multiple=True,
+        type=click.Choice([role.value for role in Role]),
+        help="Only these roles.",
     ),
     click.option("--phase", "phases", multiple=True, metavar="NAME", help="Only these phases."),
     click.option("--calls", metavar="FIRST:STOP", help="Only these calls of each tap, from 0."),
     click.option("--steps", metavar="FIRST:STOP", help="Only these steps, from 0."),
     click.option(
         "--tier",
-        type=click.Choice(list(Tier)),
-        default=Tier.TENSOR,
+        type=click.Choice([tier.value for tier in Tier]),
+        default=Tier.TENSOR.value,
         show_default=True,
         help="How much of each tensor: its statistics, also a digest, or all of it.",
     ),
