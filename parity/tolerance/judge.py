@@ -56,7 +56,7 @@ def judge(metrics: Metrics, floors: Array, rules: Rule | Sequence[Rule]) -> Judg
     floors = np.broadcast_to(np.asarray(floors, np.float64), (n,))
     verdicts: list[Verdict] = [Verdict.IDENTICAL] * n
     reasons = [""] * n
-    for rule, places in _by_rule(of_tap).items():
+    for rule, places in _by_rule(of_tap):
         verdict_of, reason_of = _apply(rule, metrics[places], floors[places])
         for place, verdict, reason in zip(places.tolist(), verdict_of, reason_of, strict=True):
             verdicts[place], reasons[place] = verdict, reason
@@ -64,11 +64,12 @@ def judge(metrics: Metrics, floors: Array, rules: Rule | Sequence[Rule]) -> Judg
     return Judgement(tuple(verdicts), ok, tuple(reasons))
 
 
-def _by_rule(rules: list[Rule]) -> dict[Rule, Array]:
-    places: dict[Rule, list[int]] = {}
+def _by_rule(rules: list[Rule]) -> list[tuple[Rule, Array]]:
+    # By identity: most taps share one rule, and hashing its bounds for each would add up.
+    places: dict[int, list[int]] = {}
     for place, rule in enumerate(rules):
-        places.setdefault(rule, []).append(place)
-    return {rule: np.array(found, np.int64) for rule, found in places.items()}
+        places.setdefault(id(rule), []).append(place)
+    return [(rules[found[0]], np.array(found, np.int64)) for found in places.values()]
 
 
 def _apply(rule: Rule, metrics: Metrics, floors: Array) -> tuple[list[Verdict], list[str]]:
@@ -86,7 +87,7 @@ def _apply(rule: Rule, metrics: Metrics, floors: Array) -> tuple[list[Verdict], 
     ok = ~broken & (accepted | metrics.bit_identical)
     reasons = [""] * len(codes)
     for i in np.flatnonzero(~ok).tolist():
-        reasons[i] = _reason(rule, metrics[i], float(noise[i]), float(floors[i]))
+        reasons[i] = _reason(rule, metrics, i, noise=float(noise[i]))
     return [_VERDICTS[code] for code in codes.tolist()], reasons
 
 
@@ -105,41 +106,42 @@ def _accepted(rule: Rule, metrics: Metrics) -> Array:
     if rule.exact:
         return np.asarray(metrics.bit_identical)
     nothing_but_agreed_gaps = metrics.nonfinite_agreed == metrics.count
-    held = [_holds(metrics, *bound) for bound in rule.bounds]
+    held = [_fulfils(getattr(metrics, name), way, limit) for name, way, limit in rule.bounds]
     return np.asarray(np.logical_and.reduce(held) | nothing_but_agreed_gaps)
 
 
-def _holds(metrics: Metrics, name: str, way: str, limit: float) -> Array:
-    values = getattr(metrics, name)
-    return np.asarray(values <= limit if way == "<=" else values >= limit)
+def _fulfils(values: Any, way: str, limit: float) -> Any:
+    return values <= limit if way == "<=" else values >= limit
 
 
-def _reason(rule: Rule, metrics: Metrics, noise: float, floor: float) -> str:
-    """Why one tap was refused; `metrics` of shape `()`."""
-    if metrics.nonfinite_mismatch > 0:
+def _reason(rule: Rule, metrics: Metrics, tap: int, *, noise: float) -> str:
+    """Why one tap was refused."""
+    broken = int(metrics.nonfinite_mismatch[tap])
+    if broken:
         return (
-            f"{int(metrics.nonfinite_mismatch):,} of {int(metrics.count):,} elements are NaN or "
-            f"infinite on one side only, the first at flat position {int(metrics.first_nonfinite)}"
+            f"{broken:,} of {int(metrics.count[tap]):,} elements are NaN or infinite on one side "
+            f"only, the first at flat position {int(metrics.first_nonfinite[tap])}"
         )
     if rule.exact:
-        share = f"rel_l2 {float(metrics.rel_l2):.1e}"
+        share = f"rel_l2 {float(metrics.rel_l2[tap]):.1e}"
         return f"the bits differ ({share}), and only the same bits are accepted"
     if rule.bounds:
-        failed = [bound for bound in rule.bounds if not _holds(metrics, *bound)]
-        return "; ".join(_failure(metrics, *bound) for bound in failed)
-    if floor == 0:
-        return f"max_abs {float(metrics.max_abs):.3g}, where rounding explains no difference at all"
-    limit = f"{rule.noise_factor:g} times the noise floor {floor:.1e}"
-    return f"{_failure(metrics, 'rel_l2', '<=', noise)} ({limit})"
+        held = [(float(getattr(metrics, bound[0])[tap]), bound) for bound in rule.bounds]
+        return "; ".join(_failure(v, *bound) for v, bound in held if not _fulfils(v, *bound[1:]))
+    if noise == 0:
+        off = float(metrics.max_abs[tap])
+        return f"max_abs {off:.3g}, where rounding explains no difference at all"
+    limit = f"{rule.noise_factor:g} times the noise floor {noise / rule.noise_factor:.1e}"
+    return f"{_failure(float(metrics.rel_l2[tap]), 'rel_l2', '<=', noise)} ({limit})"
 
 
-def _failure(metrics: Metrics, name: str, way: str, limit: float) -> str:
-    value = float(getattr(metrics, name))
+def _failure(value: float, name: str, way: str, limit: float) -> str:
     if math.isnan(value):
         return f"{name} is undefined here, and should be {way} {limit:.6g}"
     if way == ">=":
         return f"{name} {value:.6g} < {limit:.6g}"
-    return f"{name} {value:.1e} > {limit:.1e}"
+    digits = next((n for n in range(1, 16) if f"{value:.{n}e}" != f"{limit:.{n}e}"), 16)
+    return f"{name} {value:.{digits}e} > {limit:.{digits}e}"
 
 
 def inconclusive(metrics: Metrics) -> str:

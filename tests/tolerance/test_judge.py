@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,6 +43,18 @@ def test_reasons_say_what_failed_and_by_how_much(measure, off) -> None:
         "rel_l2 7.3e-04 > 1.0e-05 (2 times the noise floor 5.0e-06)",
         "rel_l2 7.3e-04 > 1.0e-05",
     )
+
+
+def test_a_narrow_failure_does_not_read_like_equality(measure, off) -> None:
+    reason = judge(measure([off(1.004e-5)]), [FLOOR], Rule()).reasons[0]
+    assert reason.startswith("rel_l2 1.004e-05 > 1.000e-05 (")
+
+
+def test_twenty_thousand_refusals_take_no_second(measure, off) -> None:
+    errors = measure([off(0.5)])[np.zeros(20_000, int)]
+    started = time.process_time()
+    assert not judge(errors, np.full(20_000, FLOOR), Rule()).ok.any()
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("rule", [Rule(), Rule(max_abs=9e9), Rule(min_cosine=-1), Rule(exact=True)])
