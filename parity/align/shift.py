@@ -56,7 +56,11 @@ def possible_shifts(reference: Series, candidate: Series) -> tuple[int, ...]:
     fitting = [k for k in near if _fits(reference, candidate, k)]
     if 0 not in fitting:
         unshifted = _fitting_calls(reference, candidate)
-        fitting = [k for k in fitting if _overlap(reference, candidate, k) > unshifted]
+        fitting = [
+            k
+            for k in fitting
+            if _overlap(reference, candidate, k) > unshifted and -k not in fitting
+        ]
     return tuple(sorted(fitting, key=lambda k: (-_overlap(reference, candidate, k), abs(k), k)))
 
 
@@ -66,7 +70,8 @@ def _overlap(reference: Series, candidate: Series, shift: int) -> int:
 
 def _fits(reference: Series, candidate: Series, shift: int) -> bool:
     overlap = _overlap(reference, candidate, shift)
-    if overlap < max(1, min(len(reference), len(candidate)) - REACH):
+    shorter = min(len(reference), len(candidate))
+    if overlap < shorter - REACH or 2 * overlap <= shorter:
         return False
     first = max(0, -shift)
     ours = reference.shapes[first : first + overlap]
