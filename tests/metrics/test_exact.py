@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parity.metrics.exact import ExactSum
@@ -18,12 +18,14 @@ def bits(total: ExactSum) -> bytes:
 @example(5e-324)
 @example(1.7976931348623157e308)
 @example(-0.1)
+@settings(deadline=None)
 def test_a_single_term_comes_back_unchanged(value: float) -> None:
     assert float(ExactSum.of(np.array(value)).value()) == value
 
 
 @given(st.lists(FLOATS, min_size=1, max_size=20), st.randoms(use_true_random=False))
 @example([1e300, -1e300, 1e-300], None)
+@settings(deadline=None)
 def test_every_order_and_grouping_gives_the_same_bits(values: list[float], random) -> None:
     terms = ExactSum.of(np.array(values))
     at_once = terms.total(0)
@@ -39,6 +41,7 @@ def test_every_order_and_grouping_gives_the_same_bits(values: list[float], rando
 
 
 @given(st.lists(FLOATS, min_size=1, max_size=20))
+@settings(deadline=None)
 def test_it_is_exact_to_eighty_bits_below_the_largest_term(values: list[float]) -> None:
     total = float(ExactSum.of(np.array(values)).total(0).value())
     truth = sum(map(Fraction, values))
