@@ -1,6 +1,7 @@
 """The value types that every part of the library exchanges: keys, specifications, cases, plans.
 
-Nothing here does work or loads more than numpy.
+Nothing here does work or loads more than numpy. What a capture holds by the ten thousand (keys,
+statistics, records) are named tuples, which are made four times as fast as frozen dataclasses.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,8 +50,7 @@ class Tier(StrEnum):
     TENSOR = "tensor"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TapKey:
+class TapKey(NamedTuple):
     """The name of one recorded tensor within a capture.
 
     Attributes:
@@ -99,14 +99,13 @@ class TensorSpec:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
-@dataclass(frozen=True, slots=True)
-class TensorStatistics:
+class TensorStatistics(NamedTuple):
     """Statistics of one tensor; mean to L2 are over its finite elements, NaN where there are none.
 
     For complex tensors they are those of the magnitude; for bool, of 0 and 1.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's method of that name is not missed
     mean: float
     std: float
     min: float
@@ -117,8 +116,7 @@ class TensorStatistics:
     zero_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class TapRecord:
+class TapRecord(NamedTuple):
     """One recorded tensor, without its data.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -81,9 +80,8 @@ def facts(capture: Capture, position: int) -> dict[str, Any]:
         "digest": record.digest,
     }
     statistics = _statistics(capture, position)
-    found["statistics"] = (
-        {name: _finite(value) for name, value in asdict(statistics).items()} if statistics else None
-    )
+    named = statistics._asdict() if statistics else {}
+    found["statistics"] = {name: _finite(value) for name, value in named.items()} or None
     if capture.columns.offsets[position] >= 0:
         tensor = capture.view(position)
         counts, low, high = histogram(tensor)
@@ -126,7 +124,7 @@ def _rows(
         ("digest", record.digest),
     ]
     if statistics:
-        rows += [(name, f"{value:.6g}") for name, value in asdict(statistics).items()]
+        rows += [(name, f"{value:.6g}") for name, value in statistics._asdict().items()]
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ __all__ = ["statistics_columns"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-NAMES = tuple(field.name for field in fields(TensorStatistics))
+NAMES = tuple(TensorStatistics._fields)
 
 
 def statistics_columns(stack: Array) -> dict[str, Array]:

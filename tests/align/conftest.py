@@ -1,6 +1,6 @@
 """A run in memory: records as a capture's index has them, and the tensors behind them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ class Run:
         return self.arrays[record.order]
 
     def without_statistics(self) -> "Run":
-        return Run([replace(record, statistics=None) for record in self.records], self.arrays)
+        return Run([record._replace(statistics=None) for record in self.records], self.arrays)
 
     def against(self, candidate: "Run", *, read: bool = False, **options: object) -> Alignment:
         """Align with `candidate`, and check what holds for every alignment."""

@@ -1,7 +1,6 @@
 """Matching where names share nothing."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,7 +168,7 @@ def test_digests_tell_apart_what_statistics_do_not(run) -> None:
     for path, x in (("a", np.arange(8.0)), ("b", np.arange(8.0)[::-1])):
         reference.put(path, x)
     candidate.put("x", np.arange(8.0))
-    reference.records = [replace(r, digest=r.key.path) for r in reference.records]
+    reference.records = [r._replace(digest=r.key.path) for r in reference.records]
     with pytest.raises(AlignmentError, match="could be a:output or b:output"):
         reference.against(candidate, mode="auto")
 
@@ -219,7 +218,7 @@ def test_a_dump_in_alphabetical_order_is_matched_by_content(run) -> None:
     candidate = network(run, alias, noise=1e-5)
     shuffled = sorted(range(len(candidate.records)), key=lambda i: candidate.records[i].key)
     candidate.records = [
-        replace(candidate.records[i], order=order) for order, i in enumerate(shuffled)
+        candidate.records[i]._replace(order=order) for order, i in enumerate(shuffled)
     ]
     candidate.arrays = [candidate.arrays[i] for i in shuffled]
     result = reference_of(run).against(candidate, mode="auto")

@@ -44,7 +44,7 @@ def want(array: np.ndarray) -> TensorStatistics:
 
 
 def assert_same(got: TensorStatistics, expected: TensorStatistics) -> None:
-    assert tuple(got) == pytest.approx(astuple(expected), rel=1e-12, abs=1e-300, nan_ok=True)
+    assert tuple(got) == pytest.approx(tuple(expected), rel=1e-12, abs=1e-300, nan_ok=True)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3, 0), (5, 7), (3, 40_001)], ids=str)

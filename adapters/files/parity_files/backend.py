@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def _keyed(entries: Sequence[_Entry], layout: Layout) -> list[tuple[_Entry, TapK
     for entry in entries:
         said = entry.name
         tap = TapKey(layout.path(said.path), said.role, said.slot, said.phase)
-        key = replace(tap, call=counts[tap] if said.call is None else said.call)
+        key = tap._replace(call=counts[tap] if said.call is None else said.call)
         counts[tap] += 1
         if key in seen:
             first, second = (e.dumped.container + e.dumped.name for e in (seen[key], entry))
