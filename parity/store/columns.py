@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.store.dtypes import element_type, supported_types
 from parity.store.guard import broken
-from parity.store.layout import TIERS
+from parity.store.layout import SERIES_TEXTS, TIERS
 from parity.tensors import Role
 
 __all__ = [
@@ -84,7 +84,15 @@ class Columns:
 
 def decoded_texts(table: Array) -> list[tuple[str, ...]]:
     """The rows of a table of fixed-width UTF-8 strings."""
-    return [tuple(text.decode(errors="replace") for text in row) for row in table.tolist()]
+    columns = [_decoded(table[name].tolist()) for name in table.dtype.names or ()]
+    return list(zip(*columns, strict=True))
+
+
+def _decoded(texts: list[bytes]) -> list[str]:
+    try:
+        return list(map(bytes.decode, texts))
+    except UnicodeDecodeError:
+        return [text.decode(errors="replace") for text in texts]
 
 
 def decoded_series(table: Array, *, where: str) -> tuple[SeriesInfo, ...]:
@@ -93,20 +101,27 @@ def decoded_series(table: Array, *, where: str) -> tuple[SeriesInfo, ...]:
     Raises:
         CaptureFileError: when a row makes no sense.
     """
-    return tuple(_series_info(row, where) for row in decoded_texts(table))
-
-
-def _series_info(row: tuple[str, ...], where: str) -> SeriesInfo:
-    if len(row) != 6:
+    if table.dtype.names != SERIES_TEXTS:
         raise broken("/series has other columns", where)
-    path, role, slot, dtype, shape_text, name = row
-    if role not in _ROLES:
-        raise broken(f"{name} has the unknown role {role!r}", where)
+    # Thousands of series share a few specifications.
+    specs: dict[tuple[str, str], tuple[tuple[int, ...], int]] = {}
+    found = []
+    for path, role, slot, dtype, shape_text, name in decoded_texts(table):
+        if role not in _ROLES:
+            raise broken(f"{name} has the unknown role {role!r}", where)
+        spec = specs.get((dtype, shape_text))
+        if spec is None:
+            spec = specs[dtype, shape_text] = _spec(dtype, shape_text, where)
+        found.append(SeriesInfo(path, role, slot, dtype, spec[0], name, spec[1]))
+    return tuple(found)
+
+
+def _spec(dtype: str, shape_text: str, where: str) -> tuple[tuple[int, ...], int]:
+    """The shape, and the bytes of one tensor."""
     if dtype not in supported_types():
-        raise broken(f"{name} has the unknown element type {dtype!r}", where)
+        raise broken(f"a tensor has the unknown element type {dtype!r}", where)
     shape = _shape(shape_text, where)
-    nbytes = math.prod(shape) * element_type(dtype).itemsize
-    return SeriesInfo(path, role, slot, dtype, shape, name, nbytes)
+    return shape, math.prod(shape) * element_type(dtype).itemsize
 
 
 def _shape(text: str, where: str) -> tuple[int, ...]:

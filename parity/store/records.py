@@ -21,34 +21,25 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def decoded_records(columns: Columns) -> tuple[TapRecord, ...]:
     """One `TapRecord` a row."""
+    # What the rows of one series share is made once: there are tens of thousands of rows.
+    taps = [(info.path, Role(info.role), info.slot) for info in columns.series]
     specs = [TensorSpec(info.dtype, info.shape) for info in columns.series]
-    producers = columns.producers.tolist()
-    return tuple(_record(row, columns, specs, producers) for row in columns.table.tolist())
-
-
-def _record(
-    row: tuple[Any, ...], columns: Columns, specs: list[TensorSpec], producers: list[int]
-) -> TapRecord:
-    (
+    texts, fed_by = columns.strings, columns.producers.tolist()
+    records = []
+    for (
         series, phase, source, thread, call, step, order, _, _, duration_s,
-        count, mean, std, low, high, l2, nans, infs, zeros, start, fed_by, tier, digest,
-    ) = row  # fmt: skip
-    info = columns.series[series]
-    return TapRecord(
-        key=TapKey(info.path, Role(info.role), info.slot, columns.strings[phase], call),
-        spec=specs[series],
-        order=order,
-        step=step,
-        source=columns.strings[source],
-        producers=tuple(producers[start : start + fed_by]),
-        duration_s=duration_s,
-        thread=thread,
-        tier=TIERS[tier],
-        statistics=None
-        if count < 0
-        else TensorStatistics(count, mean, std, low, high, l2, nans, infs, zeros),
-        digest=digest.decode(errors="replace"),
-    )
+        count, mean, std, low, high, l2, nans, infs, zeros, start, feeding, tier, digest,
+    ) in columns.table.tolist():  # fmt: skip
+        statistics = None
+        if count >= 0:
+            statistics = TensorStatistics(count, mean, std, low, high, l2, nans, infs, zeros)
+        record = TapRecord(
+            TapKey(*taps[series], texts[phase], call), specs[series], order, step, texts[source],
+            tuple(fed_by[start : start + feeding]) if feeding else (), duration_s, thread,
+            TIERS[tier], statistics, digest.decode(errors="replace"),
+        )  # fmt: skip
+        records.append(record)
+    return tuple(records)
 
 
 def decoded_draws(

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DIRECT_BYTES = 64 * 1024
 CHUNK_BYTES = 64 * 1024
 # The least that is worth an entry in the chunk index.
-MIN_CHUNK_BYTES = 4096
+MIN_CHUNK_BYTES = 1024
 # HDF5 allows chunks below 4 GiB; larger tensors are stored without chunks, one a dataset.
 GIANT_BYTES = 1 << 31
 # HDF5 allows 32 axes, of which the calls take one; tensors of more axes are stored flat.
@@ -170,7 +170,7 @@ class Series:
 
 
 def _chunk_rows(nbytes: int, expected_rows: int) -> int:
-    """Rows that divide those at hand into equal chunks of 4 KiB to 64 KiB, or one large row."""
+    """Rows that divide those at hand into equal chunks of 1 KiB to 64 KiB, or one large row."""
     if nbytes == 0:
         return 1024
     least, most = math.ceil(MIN_CHUNK_BYTES / nbytes), max(1, CHUNK_BYTES // nbytes)

@@ -273,7 +273,7 @@ def _create_h5(file: JournaledFile) -> h5py.File:
     # The newest format without the mark that a killed writer would leave behind, and that keeps
     # everybody else from opening the file.
     return h5py.File(
-        file, "w", libver=("v108", "v108"), alignment_threshold=2048, alignment_interval=64
+        file, "w", libver=("v108", "v108"), alignment_threshold=1024, alignment_interval=64
     )
 
 
