@@ -77,13 +77,14 @@ def tensor_statistics_rows(stack: Array) -> list[TensorStatistics]:
 
 def _few_rows(elements: Array) -> list[TensorStatistics]:
     values = _values(elements)
-    columns = (
-        values.sum(axis=1).tolist(),
-        np.einsum("ij,ij->i", values, values).tolist(),
-        values.min(axis=1).tolist(),
-        values.max(axis=1).tolist(),
-        np.count_nonzero(values == 0.0, axis=1).tolist(),
-    )
+    with np.errstate(invalid="ignore", over="ignore"):  # rows with gaps are done again
+        columns = (
+            values.sum(axis=1).tolist(),
+            np.einsum("ij,ij->i", values, values).tolist(),
+            values.min(axis=1).tolist(),
+            values.max(axis=1).tolist(),
+            np.count_nonzero(values == 0.0, axis=1).tolist(),
+        )
     return [
         _summary(row, moments) if math.isfinite(moments.squares) else _with_gaps(row)
         for row, moments in zip(elements, map(_Moments, *columns), strict=True)
@@ -96,18 +97,29 @@ def _values(elements: Array) -> Array:
 
 
 def _moments(elements: Array) -> _Moments:
-    """Of at most a block; nonsense with infinite `squares` or NaN there if not all is finite."""
+    """Of at most a block; only `squares`, then infinite or NaN, if not all is finite."""
     if elements.size == 0:
         return _NOTHING
     values = _values(elements)
+    if elements.itemsize < 8:
+        squares = float(np.dot(values, values))
+    else:
+        with np.errstate(over="ignore"):  # too slow to enter for every small tensor
+            squares = float(np.dot(values, values))
+    if math.isfinite(squares):  # else the other reductions would warn of inf - inf
+        return _finite_moments(values, squares)
+    return _Moments(math.nan, squares, math.nan, math.nan, 0)
+
+
+def _finite_moments(values: Array, squares: float) -> _Moments:
     # Comparing first is quicker for large arrays, and two calls for small ones.
-    zero = elements.size - int(np.count_nonzero(values if elements.size < 1024 else values != 0.0))
+    held = np.count_nonzero(values if values.size < 1024 else values != 0.0)
     return _Moments(
         float(np.add.reduce(values)),
-        float(np.dot(values, values)),
+        squares,
         float(np.minimum.reduce(values)),
         float(np.maximum.reduce(values)),
-        zero,
+        values.size - int(held),
     )
 
 
@@ -142,13 +154,15 @@ def _summary(elements: Array, moments: _Moments, nans: int = 0, infs: int = 0) -
 def _squares_around(mean: float, elements: Array) -> float:
     """Sum of squared distances of the finite elements from their mean, in a second pass."""
     total = 0.0
-    for first in range(0, elements.size, BLOCK):
-        values = _values(elements[first : first + BLOCK])
-        apart = values[np.isfinite(values)] - mean
-        total += float(np.dot(apart, apart))
+    with np.errstate(over="ignore"):
+        for first in range(0, elements.size, BLOCK):
+            values = _values(elements[first : first + BLOCK])
+            apart = values[np.isfinite(values)] - mean
+            total += float(np.dot(apart, apart))
     return total
 
 
+@np.errstate(over="ignore")
 def _with_gaps(elements: Array) -> TensorStatistics:
     """The statistics of a tensor that is empty or holds NaN, infinities or enormous numbers."""
     nans = infs = 0
@@ -157,7 +171,9 @@ def _with_gaps(elements: Array) -> TensorStatistics:
         values = _values(elements[first : first + BLOCK])
         nans += int(np.count_nonzero(np.isnan(values)))
         infs += int(np.count_nonzero(np.isinf(values)))
-        parts.append(_moments(values[np.isfinite(values)]))
+        held = values[np.isfinite(values)]
+        if held.size:
+            parts.append(_finite_moments(held, float(np.dot(held, held))))
     if nans + infs == elements.size:
         nan = math.nan
         return TensorStatistics(elements.size, nan, nan, nan, nan, nan, nans, infs, 0)

@@ -85,6 +85,18 @@ def test_any_float32(array: np.ndarray) -> None:
         assert repr(getattr(got, name) + 0) == repr(getattr(expected, name) + 0)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
+def test_opposite_infinities_cause_no_warning(summarise, dtype: str) -> None:
+    array = np.array([[1, np.inf, -np.inf, 2], [1, 2, 3, 4]], dtype)
+    assert summarise(array).inf_count == 2
+    assert [row.inf_count for row in tensor_statistics_rows(array)] == [2, 0]
+
+
+def test_numbers_whose_squares_overflow(summarise) -> None:
+    got = summarise(np.array([1e200, -1e200]))
+    assert (got.min, got.max, got.l2, got.inf_count) == (-1e200, 1e200, np.inf, 0)
+
+
 def test_a_small_spread_far_from_zero_keeps_its_digits(summarise) -> None:
     array = 1e6 + np.random.default_rng(3).random(50_000)
     assert summarise(array).std == pytest.approx(array.std(), rel=1e-9, abs=0)
