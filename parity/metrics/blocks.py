@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from parity.metrics.dots import dot
 from parity.metrics.elements import (
     difference,
     has_ulp,
@@ -50,7 +51,7 @@ class _Segments:
 
     def dot(self, left: Array, right: Array) -> Array:
         if len(self.starts) == 1:
-            return np.array([np.dot(left, right)])
+            return np.array([dot(left, right)])
         return self.add(left * right)
 
     def low(self, values: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from parity.metrics.dots import dot
 from parity.metrics.elements import flat, numbers
 from parity.metrics.slices import COMPILED
 from parity.tensors import TensorStatistics
@@ -102,10 +103,10 @@ def _moments(elements: Array) -> _Moments:
         return _NOTHING
     values = _values(elements)
     if elements.itemsize < 8:
-        squares = float(np.dot(values, values))
+        squares = dot(values, values)
     else:
         with np.errstate(over="ignore"):  # too slow to enter for every small tensor
-            squares = float(np.dot(values, values))
+            squares = dot(values, values)
     if math.isfinite(squares):  # else the other reductions would warn of inf - inf
         return _finite_moments(values, squares)
     return _Moments(math.nan, squares, math.nan, math.nan, 0)
@@ -158,7 +159,7 @@ def _squares_around(mean: float, elements: Array) -> float:
         for first in range(0, elements.size, BLOCK):
             values = _values(elements[first : first + BLOCK])
             apart = values[np.isfinite(values)] - mean
-            total += float(np.dot(apart, apart))
+            total += dot(apart, apart)
     return total
 
 
@@ -173,7 +174,7 @@ def _with_gaps(elements: Array) -> TensorStatistics:
         infs += int(np.count_nonzero(np.isinf(values)))
         held = values[np.isfinite(values)]
         if held.size:
-            parts.append(_finite_moments(held, float(np.dot(held, held))))
+            parts.append(_finite_moments(held, dot(held, held)))
     if nans + infs == elements.size:
         nan = math.nan
         return TensorStatistics(elements.size, nan, nan, nan, nan, nan, nans, infs, 0)
