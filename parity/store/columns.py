@@ -154,6 +154,9 @@ def checked_columns(
         table, where, series=len(series), phase=len(strings), source=len(strings), tier=len(TIERS)
     )
     _check_producers(table, len(producers), where)
+    drawn = np.array([info.role == NOISE_ROLE for info in series], bool)
+    if len(table) and drawn[table["series"]].any():
+        raise broken("a record refers to a random draw", where)
     nbytes = placed_bytes(table, series, file_bytes=file_bytes, where=where)
     offsets = np.where(table["row"] >= 0, table["offset"], -1)
     return Columns(table, series, strings, producers, offsets, nbytes)

@@ -18,11 +18,14 @@ __all__ = ["decoded_draws", "decoded_records"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# Random draws have series too, with a role of their own; no record refers to one.
+_ROLES = {str(role): role for role in Role}
+
 
 def decoded_records(columns: Columns) -> tuple[TapRecord, ...]:
     """One `TapRecord` a row."""
     # What the rows of one series share is made once: there are tens of thousands of rows.
-    taps = [(info.path, Role(info.role), info.slot) for info in columns.series]
+    taps = [(info.path, _ROLES.get(info.role, Role.TAP), info.slot) for info in columns.series]
     specs = [TensorSpec(info.dtype, info.shape) for info in columns.series]
     texts, fed_by = columns.strings, columns.producers.tolist()
     records = []
