@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from parity.align.join import Joined, stretches
 from parity.align.notes import NoteBook
 from parity.align.result import Alignment, Pairs, TapMatch, TensorView, ViewPair
 from parity.align.series import Series, Side
-from parity.align.structure import Elementwise, Joined, overlaps
+from parity.align.structure import Elementwise
 
 __all__ = ["Collector", "joined_views"]
 
@@ -31,6 +32,7 @@ class Collector:
         self._theirs: list[int] = []
         self._views: list[ViewPair] = []
         self._settled: tuple[set[int], set[int]] = (set(), set())
+        self._summed: list[int] = []
         self._parts: tuple[list[TensorView], list[TensorView]] = ([], [])
 
     def pair(self, reference: Iterable[int], candidate: Iterable[int]) -> None:
@@ -58,11 +60,14 @@ class Collector:
             )
 
     def joined(self, reference: Series, candidate: Series, how: Joined) -> None:
-        """The calls of both sides, end to end."""
+        """The calls of both sides, end to end or overlapping."""
         frames, pieces = _frames_first(reference, candidate, how)
+        if how.stride:
+            self._overlapping(reference, candidate, how)
+            return
         covered_frames = [0] * len(frames)
         covered_pieces = [0] * len(pieces)
-        for one in overlaps(how):
+        for one in stretches(how):
             covered_frames[one.frame] += one.length
             covered_pieces[one.piece] += one.length
         for pair in joined_views(reference, candidate, how):
@@ -70,6 +75,16 @@ class Collector:
         side = 0 if how.frame_is_reference else 1
         self._rest(side, frames, covered_frames, how.frames, how, piece=False)
         self._rest(1 - side, pieces, covered_pieces, how.pieces, how, piece=True)
+
+    def _overlapping(self, reference: Series, candidate: Series, how: Joined) -> None:
+        """All of it has its counterpart, but of some pieces nothing stands alone."""
+        alone = set()
+        for ours, theirs in joined_views(reference, candidate, how):
+            self.view(ours, theirs)
+            alone.add(ours.position)
+        self._settled[0].update(reference.positions)
+        self._settled[1].update(candidate.positions)
+        self._summed += [position for position in reference.positions if position not in alone]
 
     def view(self, reference: TensorView, candidate: TensorView) -> None:
         """A part beside a part."""
@@ -110,6 +125,7 @@ class Collector:
             views=tuple(views),
             missing=_left(len(ours), self._ours, self._settled[0]),
             extra=_left(len(self.candidate.records), self._theirs, self._settled[1]),
+            summed=np.array(sorted(self._summed), dtype=np.int64),
             missing_parts=tuple(self._parts[0]),
             extra_parts=tuple(self._parts[1]),
             matches=tuple(self.matches),
@@ -124,7 +140,7 @@ def joined_views(
     """The parts of the reference and of the candidate that `how` puts beside each other."""
     frames, pieces = _frames_first(reference, candidate, how)
     views = []
-    for one in overlaps(how):
+    for one in stretches(how):
         frame = _cut(_frame_view(frames, one.frame), how, one.frame_start, one.length,
                      how.frames[one.frame])  # fmt: skip
         piece = _cut(_piece_view(pieces, one.piece, how), how, one.piece_start, one.length,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from parity.align.content import distance, pooled
+from parity.align.join import join, overlap
 from parity.align.series import Series, Side
 from parity.align.shift import possible_shifts
-from parity.align.structure import Elementwise, elementwise, join
+from parity.align.structure import Elementwise, elementwise
 from parity.tensors import Role
 
 __all__ = ["Item", "Likeness", "items_of"]
@@ -137,8 +138,9 @@ def _worth(reference: Series, candidate: Series) -> float:
         ways = elementwise(reference.shapes, candidate.shapes, permuted=permuted)
         if ways:
             return _way_worth(ways[0])
-    if join(reference.shapes, candidate.shapes, permuted=permuted):
-        return JOINED
+    for way in (join, overlap):
+        if way(reference.shapes, candidate.shapes, permuted=permuted):
+            return JOINED
     if len(reference) != len(candidate) and possible_shifts(reference, candidate):
         return SHIFTED
     if join(reference.shapes, candidate.shapes, permuted=permuted, partial=True):

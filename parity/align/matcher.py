@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from parity.align.collect import Collector
+from parity.align.join import join, overlap
 from parity.align.notes import shift_words
 from parity.align.series import Series, Tap
 from parity.align.settle import Settler, options_of
 from parity.align.shift import common_calls, possible_shifts, shift_by_values, shifted_calls
-from parity.align.structure import join
+from parity.tensors import Role
 
 __all__ = ["Matcher"]
 
@@ -92,6 +93,13 @@ class Matcher:
         elif options or possible_shifts(reference, candidate):
             key = (reference.name.phase, len(reference), len(candidate))
             self._uneven.setdefault(key, []).append((reference, candidate))
+        elif over := overlap(
+            reference.shapes,
+            candidate.shapes,
+            permuted=permuted,
+            summed=reference.name.role is not Role.INPUT,
+        ):
+            self._settler.settle_join(reference, candidate, over)
         elif part := join(reference.shapes, candidate.shapes, permuted=permuted, partial=True):
             self._settler.settle_join(reference, candidate, part)
         else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parity.align.collect import Collector
+from parity.align.join import join
 from parity.align.matcher import Matcher
 from parity.align.result import Evidence, TapMatch
 from parity.align.series import Name, Series, Side, Tap
-from parity.align.structure import elementwise, join
+from parity.align.structure import elementwise
 from parity.tensors import Role
 
 __all__ = ["match_names"]

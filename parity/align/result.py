@@ -126,6 +126,8 @@ class Alignment:
             in order of the reference's execution.
         missing: int64[n], reference records of which nothing was matched, ascending.
         extra: int64[n], candidate records of which nothing was matched, ascending.
+        summed: int64[n], reference records of which the candidate has only the sum with their
+            neighbours', as where blocks of a transposed convolution overlap completely; ascending.
         missing_parts: parts without counterpart of reference tensors that are otherwise matched.
         extra_parts: the same of candidate tensors.
         matches: the taps that were matched by something else than equal names.
@@ -137,6 +139,7 @@ class Alignment:
     views: tuple[ViewPair, ...]
     missing: IntArray
     extra: IntArray
+    summed: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     missing_parts: tuple[TensorView, ...] = ()
     extra_parts: tuple[TensorView, ...] = ()
     matches: tuple[TapMatch, ...] = ()
@@ -145,7 +148,8 @@ class Alignment:
 
     @property
     def coverage(self) -> float:
-        """Share of the reference's records that have a counterpart, 0 to 1; 0 for no records."""
+        """Share of the reference's records that stand beside something; 0 for no records."""
         if not self.reference_count:
             return 0.0
-        return (self.reference_count - len(self.missing)) / self.reference_count
+        matched = self.reference_count - len(self.missing) - len(self.summed)
+        return matched / self.reference_count

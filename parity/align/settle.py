@@ -8,10 +8,11 @@ from math import isnan, nan
 
 from parity.align.collect import Collector, compose, joined_views
 from parity.align.content import Reader, clear_winner, correlation
+from parity.align.join import Joined, join
 from parity.align.notes import axes_words, run_words
 from parity.align.series import Series
 from parity.align.shift import common_calls
-from parity.align.structure import Elementwise, Joined, elementwise, join
+from parity.align.structure import Elementwise, elementwise
 
 __all__ = ["Settler", "options_of"]
 
@@ -217,8 +218,13 @@ class Settler:
         )
         sentence = (
             f"candidate ran {{taps}}{_phase(reference)} {run_words(theirs)}; reference "
-            f"{run_words(ours)}: joined along axis {how.axis}"
+            f"{run_words(ours)}: "
         )
+        if how.stride:
+            sentence += f"overlapping by {how.pieces[0] - how.stride} along axis {how.axis}"
+            sentence += ", compared where one block alone contributes" if how.summed else ""
+        else:
+            sentence += f"joined along axis {how.axis}"
         if how.permutation:
             sentence += f", transposed by {how.permutation}"
         if not how.complete:

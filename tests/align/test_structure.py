@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parity.align import LayoutRule
+from parity.align import LayoutRule, align
+from parity.tensors import Role
 
 LENGTHS = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 
@@ -287,3 +288,66 @@ def test_empty_tensors_are_matched_and_never_left_over(run, rng) -> None:
     result = reference.against(candidate)
     assert reference.equal(candidate, result)
     assert result.coverage == 1
+
+
+def overlap_added(pieces: list[np.ndarray], stride: int) -> np.ndarray:
+    """What a transposed convolution gives in one pass when `pieces` are its streamed outputs."""
+    length = pieces[0].shape[-1]
+    whole = np.zeros((*pieces[0].shape[:-1], (len(pieces) - 1) * stride + length))
+    for place, piece in enumerate(pieces):
+        whole[..., place * stride : place * stride + length] += piece
+    return whole
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_blocks_of_a_transposed_convolution_overlap(run, rng, swap: bool) -> None:
+    steps, block = run(), run()
+    pieces = [rng.normal(size=(1, 4, 11)) for _ in range(6)]
+    put_all(steps, "convtr", pieces, "decode")
+    block.put("convtr", overlap_added(pieces, 8), "decode")
+    reference, candidate = (block, steps) if swap else (steps, block)
+    result = align(reference.records, candidate.records)
+    assert reference.equal(candidate, result)
+    assert len(result.views) == 6
+    assert result.coverage == 1
+    assert not len(result.missing) + len(result.extra)
+    assert not result.missing_parts + result.extra_parts
+    assert result.notes[0].endswith(
+        "overlapping by 3 along axis 2, compared where one block alone contributes"
+    )
+
+
+def test_blocks_that_overlap_completely_are_compared_at_the_ends(run, rng) -> None:
+    reference, candidate = run(), run()
+    pieces = [rng.normal(size=(1, 4, 8)) for _ in range(6)]
+    put_all(reference, "convtr", pieces)
+    candidate.put("convtr", overlap_added(pieces, 4))
+    result = align(reference.records, candidate.records)
+    assert reference.equal(candidate, result)
+    assert [view.reference.position for view in result.views] == [0, 5]
+    assert result.summed.tolist() == [1, 2, 3, 4]
+    assert not len(result.missing)
+    assert result.coverage == pytest.approx(2 / 6)
+
+
+def test_windows_of_an_input_overlap_and_are_compared_whole(run, rng) -> None:
+    reference, candidate = run(), run()
+    x = rng.normal(size=(1, 4, 51))
+    for place in range(6):
+        reference.put("conv", x[..., place * 8 : place * 8 + 11], role=Role.INPUT)
+    candidate.put("conv", x, role=Role.INPUT)
+    result = align(reference.records, candidate.records)
+    assert reference.equal(candidate, result)
+    assert [view.reference.words for view in result.views] == [""] * 6
+    assert result.notes[0].endswith("overlapping by 3 along axis 2")
+
+
+def test_a_frame_less_is_no_overlap(run, rng) -> None:
+    """13 frames of 12 would also fill 12 frames' length with a stride of 11."""
+    reference, candidate = run(), run()
+    x = rng.normal(size=(1, 4, 13 * 12))
+    put_all(reference, "a", split(x, [12] * 13, 2))
+    candidate.put("a", x[..., : 12 * 12])
+    result = reference.against(candidate)
+    assert reference.equal(candidate, result)
+    assert result.missing.tolist() == [12]
