@@ -91,7 +91,8 @@ def _framed(job: Job) -> bytes:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(entry for entry in sys.path if entry)
+    # An empty entry stands for the current folder, and would be lost on the way.
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return subprocess.Popen(
         [sys.executable, "-P", "-u", "-c", "from parity.backends.child import main; main()"],
         stdin=subprocess.PIPE,

@@ -107,7 +107,7 @@ def classify(
     elif _ran_out_of_memory(name, result, output):
         ending, error = Ending.MEMORY, _memory_error(name, memory_limit_bytes, progress, output)
     elif result is not None:
-        ending, error = Ending.RAISED, _raised(result["raised"], progress)
+        ending, error = Ending.RAISED, _raised(result["raised"], progress, output)
     elif name:
         ending = Ending.CRASHED
         error = _crashed(f"its process died of {name}{_MEANS.get(name, '')}", progress, output)
@@ -174,22 +174,25 @@ def _memory_error(
     return _crashed(what, progress, output)
 
 
-def _raised(raised: Sequence[str], progress: Progress) -> BackendError:
+def _raised(raised: Sequence[str], progress: Progress, output: str) -> BackendError:
     kind, text, place = raised
     return BackendError(
         f"the candidate raised {kind}: {text}{_seen(progress)}",
         where=place or None,
-        hint="the traceback stands in its output",
+        hint=_last_words(output),
     )
 
 
 def _crashed(what: str, progress: Progress, output: str) -> CandidateCrashedError:
+    return CandidateCrashedError(
+        f"the candidate did not finish: {what}{_seen(progress)}", hint=_last_words(output)
+    )
+
+
+def _last_words(output: str) -> str:
     lines = output.strip().splitlines()[-_OUTPUT_LINES:]
     said = "\n".join(f"  | {line}" for line in lines)
-    return CandidateCrashedError(
-        f"the candidate did not finish: {what}{_seen(progress)}",
-        hint=f"its last words:\n{said}" if said else "run it under a debugger; it said nothing",
-    )
+    return f"look at its last words:\n{said}" if said else "run it under a debugger; it was silent"
 
 
 def _seen(progress: Progress) -> str:

@@ -50,6 +50,18 @@ def test_the_child_has_our_folder_interpreter_and_search_path(
     assert str(tmp_path) in path
 
 
+def test_modules_of_the_current_folder_are_found_as_in_an_interactive_session(
+    jobs: str, tmp_path: Path
+) -> None:
+    code = (
+        f"from parity.backends import run_isolated; print(run_isolated('{jobs}:add', 2, 3).value)"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "5\n"
+
+
 def test_its_output_is_kept_apart_from_ours(jobs: str, capfd: pytest.CaptureFixture[str]) -> None:
     outcome = run_isolated(f"{jobs}:chatter")
     assert outcome.ok
@@ -67,7 +79,9 @@ def test_a_segfault_is_an_outcome_that_names_the_last_tap_and_the_line(jobs: str
         "(it touched memory that is not its own), after 3 taps, the last of them decoder:output#2"
     )
     assert "in segfault" in outcome.output
-    with pytest.raises(CandidateCrashedError, match=r"(?s)SIGSEGV.*its last words:.*in segfault"):
+    with pytest.raises(
+        CandidateCrashedError, match=r"(?s)SIGSEGV.*look at its last words:.*in segfault"
+    ):
         outcome.raise_for_ending()
 
 
@@ -117,6 +131,7 @@ def test_an_exception_is_an_outcome_with_its_place(jobs: str) -> None:
     assert outcome.error.where is not None
     assert outcome.error.where.endswith(" in raises")
     assert "Traceback" in outcome.output
+    assert str(outcome.error.hint).endswith("  | ValueError: kernel size 3 is odd")
 
 
 def test_an_error_of_ours_arrives_as_it_was_raised(jobs: str) -> None:
