@@ -11,15 +11,12 @@ import numpy as np
 
 from parity.errors import InputError
 from parity.store.dtypes import element_type, is_narrow, stored_type
-from parity.store.guard import broken, dataset, read_json_text
+from parity.store.guard import MAX_RATIO, broken, dataset, read_json_text
 from parity.store.layout import escape
 from parity.store.skeleton import write_json
 from parity.tensors import Case
 
 __all__ = ["read_case", "to_json", "write_case"]
-
-# What gzip can do at best; a file that claims more is not honest.
-_MAX_RATIO = 1032
 
 
 def to_json(value: Mapping[str, Any], *, where: str) -> str:
@@ -93,6 +90,6 @@ def _read_array(h5: h5py.File, entry: Any, where: str) -> np.ndarray[Any, np.dty
     dtype = element_type(str(entry["dtype"]))
     if stored.dtype != stored_type(str(entry["dtype"])):
         raise broken(f"{stored.name} has another element type than the case says", where)
-    if stored.nbytes > _MAX_RATIO * stored.id.get_storage_size():
+    if stored.nbytes > MAX_RATIO * stored.id.get_storage_size():
         raise broken(f"{stored.name} declares more than it holds", where)
     return np.asarray(stored[()]).view(dtype).reshape(entry["shape"])

@@ -12,15 +12,13 @@ import numpy as np
 
 from parity.store.columns import SeriesInfo
 from parity.store.dtypes import stored_type
-from parity.store.guard import broken, dataset, read_attribute
+from parity.store.guard import MAX_RATIO, broken, dataset, read_attribute
 from parity.store.image import FileImage
 
 __all__ = ["expand", "is_in_place"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# What gzip can do at best; a file that claims more is not honest.
-_MAX_RATIO = 1032
 _SPOT_CHECKS = 16
 
 
@@ -93,7 +91,7 @@ def _copy(h5: h5py.File, info: SeriesInfo, file: IO[bytes], where: str) -> tuple
     stack = dataset(h5, info.dataset, where=where)
     if stack.dtype != stored_type(info.dtype) or stack[:0].size or _row_bytes(stack) != info.nbytes:
         raise broken(f"{info.dataset} is not what the index says of it", where)
-    if stack.nbytes > _MAX_RATIO * (stack.id.get_storage_size() + 1024):
+    if stack.nbytes > MAX_RATIO * (stack.id.get_storage_size() + 1024):
         raise broken(f"{info.dataset} declares more than it can hold", where)
     for row in range(len(stack)):
         file.write(np.ascontiguousarray(stack[row]).tobytes())

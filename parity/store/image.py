@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.errors import CaptureFileError
+from parity.errors import CaptureFileError, InputError
 from parity.store.journal import Journal, lock, unpack_journal
 from parity.store.layout import journal_path
 
@@ -46,9 +46,16 @@ class FileImage:
         self.bytes: Bytes = np.frombuffer(self.map, np.uint8)
         self.bytes.flags.writeable = False
         self._viewed = 0
+        self._closed = False
 
     def slice(self, offset: int, nbytes: int) -> Bytes:
-        """`nbytes` from `offset`, shape `(nbytes,)`; a view."""
+        """`nbytes` from `offset`, shape `(nbytes,)`; a view.
+
+        Raises:
+            InputError: when the image is closed.
+        """
+        if self._closed:
+            raise InputError("the capture is closed", hint="read within its `with` block")
         self._viewed += nbytes
         if self._viewed > _RESIDENT_BYTES:
             self.release()
@@ -58,16 +65,17 @@ class FileImage:
         """Let go of the pages behind all views; a view that is used again reads them again."""
         self._viewed = 0
         # Private pages hold changes that are nowhere else.
-        if not self._private:
+        if not (self._private or self._closed):
             self.map.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
         """Unmap, or leave that to the last view that is still in use."""
+        self._closed = True
         self.bytes = np.empty(0, np.uint8)
         try:
             self.map.close()
         except BufferError:
-            self.release()
+            return
 
 
 @contextmanager

@@ -33,11 +33,12 @@ def decoded_records(columns: Columns) -> tuple[TapRecord, ...]:
         series, phase, source, thread, call, step, order, _, _, duration_s,
         count, mean, std, low, high, l2, nans, infs, zeros, start, feeding, tier, digest,
     ) in columns.table.tolist():  # fmt: skip
+        path, role, slot = taps[series]
         statistics = None
         if count >= 0:
             statistics = TensorStatistics(count, mean, std, low, high, l2, nans, infs, zeros)
         record = TapRecord(
-            TapKey(*taps[series], texts[phase], call), specs[series], order, step, texts[source],
+            TapKey(path, role, slot, texts[phase], call), specs[series], order, step, texts[source],
             tuple(fed_by[start : start + feeding]) if feeding else (), duration_s, thread,
             TIERS[tier], statistics, digest.decode(errors="replace"),
         )  # fmt: skip

@@ -41,8 +41,7 @@ def rewritten(path: Path, **options: Any) -> Path:
 
         def visit(name: str, node: h5py.Group | h5py.Dataset) -> None:
             if isinstance(node, h5py.Dataset):
-                stack = name.startswith(("tensors/", "noise/")) and node.dtype.names is None
-                chosen = options if stack and node.size else {}
+                chosen = options if node.shape and node.size and name != "run_id" else {}
                 copy = new.create_dataset(name, data=node[()], dtype=node.dtype, **chosen)
                 for key, value in node.attrs.items():
                     copy.attrs[key] = value

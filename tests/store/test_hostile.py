@@ -140,6 +140,7 @@ def huge(h5: h5py.File) -> None:
 def bomb(h5: h5py.File) -> None:
     del h5["producers"]
     h5.create_dataset("producers", shape=(10**8,), dtype="<i8", chunks=(10**6,), compression="gzip")
+    h5["producers"][:1000] = 1
 
 
 HOSTILE = {
@@ -165,7 +166,7 @@ HOSTILE = {
     "external storage": (external, "takes its data from another file"),
     "virtual dataset": (virtual, "takes its data from another file"),
     "huge declared table": (huge, "declares 1099511627776 rows but holds fewer"),
-    "compressed table": (bomb, "is compressed"),
+    "compressed table": (bomb, "declares 100000000 rows but holds fewer"),
     "index of another type": (lambda h5: replaced(h5, "index", np.zeros(3)), "unknown type"),
     "index of two axes": (
         lambda h5: replaced(h5, "index", np.zeros((2, 2), INDEX_TYPE)), "unknown type",

@@ -73,6 +73,19 @@ def test_a_record_is_found_by_place_key_and_itself(small: Path) -> None:
         assert repr(capture).endswith("run.h5: 11 records at 2 taps>")
 
 
+def test_a_closed_capture_says_so(small: Path) -> None:
+    with open_capture(small) as capture:
+        kept = capture.view(3)
+    capture.close()
+    capture.release()
+    assert kept[0, 0] == 3
+    with pytest.raises(InputError, match="the capture is closed"):
+        capture.view(3)
+    with pytest.raises(InputError, match="the capture is closed"):
+        _ = capture["net.norm"].output[0]
+    assert len(capture.records) == 11
+
+
 def test_the_table_has_one_row_a_record(small: Path) -> None:
     frame = open_capture(small).to_frame()
     assert list(frame["path"]) == ["net.norm"] * 10 + ["net.head"]
