@@ -13,6 +13,7 @@ import pytest
 from parity.errors import CaptureFileError
 from parity.store import CaptureWriter, open_capture
 from parity.store.layout import INDEX_TYPE
+from parity.tensors import NoiseDraw
 
 Edit = Callable[[h5py.File], object]
 
@@ -203,6 +204,20 @@ def test_an_offset_that_points_outside(
     with h5py.File(writer.path, "r+") as h5:
         with_index("offset", offset)(h5)
     with pytest.raises(CaptureFileError, match="row 3 of the index points outside the file"):
+        open_capture(writer.path)
+
+
+def test_a_record_that_refers_to_a_draw(
+    writer: CaptureWriter, make_record: Callable[..., Any]
+) -> None:
+    writer.append(make_record(np.zeros(4), 0), np.zeros(4))
+    writer.append_noise(NoiseDraw(np.zeros(4), "normal"))
+    writer.close()
+    with h5py.File(writer.path, "r+") as h5:
+        rows = h5["index"][:]
+        rows["series"] = 1
+        h5["index"][:] = rows
+    with pytest.raises(CaptureFileError, match="a record refers to a random draw"):
         open_capture(writer.path)
 
 
