@@ -31,6 +31,9 @@ class TorchBackend:
         operations: bool | str | Sequence[str] = False,
         states: bool | str = False,
         params: bool | str = True,
+        tap_classes: str | Sequence[str] = "*",
+        tap_depth: int | str | None = None,
+        tap_leaves: bool | str = False,
         **program_options: object,
     ) -> None:
         """Build the program; what each option means stands in `parity_torch.ADAPTER.options`.
@@ -44,6 +47,9 @@ class TorchBackend:
         self._operations = _globs(operations)
         self._states = _switch("states", states)
         self._params = _switch("params", params)
+        self._classes = _listed(tap_classes)
+        self._depth = None if tap_depth is None else _count("tap_depth", tap_depth, least=0)
+        self._leaves = _switch("tap_leaves", tap_leaves)
         with _threads(self._threads):
             self._program = build_program(program, program_options, folders)
 
@@ -62,9 +68,12 @@ class TorchBackend:
         with _threads(self._threads), torch.random.fork_rng(), torch.no_grad():
             sink.describe({"threads": torch.get_num_threads()})
             torch.manual_seed(case.seed)
-            with record_into(sink, self._program.modules, self._options(case, plan)):
+            with record_into(sink, self._program.modules, self._options(case, plan)) as recorder:
                 for name, value in self._program.run(case).items():
                     tap(name, value, role=Role.OUTPUT)
+        if recorder.skipped:
+            skipped = (f"{port} ({reason})" for port, reason in recorder.skipped.items())
+            sink.describe({"skipped": "; ".join(skipped)})
 
     def _options(self, case: Case, plan: TapPlan) -> Options:
         program = self._program
@@ -77,6 +86,9 @@ class TorchBackend:
             noise=True if case.noise is None else case.noise,
             states=self._states,
             params=self._params,
+            classes=self._classes,
+            depth=self._depth,
+            leaves=self._leaves,
         )
 
 
@@ -90,13 +102,13 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _count(option: str, given: int | str) -> int:
+def _count(option: str, given: int | str, *, least: int = 1) -> int:
     try:
         count = int(given)
     except ValueError as error:
         raise ConfigError(f"not a whole number: {given!r}", where=option) from error
-    if count < 1:
-        raise ConfigError(f"needs at least 1, got {count}", where=option)
+    if count < least:
+        raise ConfigError(f"needs at least {least}, got {count}", where=option)
     return count
 
 
@@ -117,4 +129,8 @@ def _globs(given: bool | str | Sequence[str]) -> bool | Sequence[str]:
     if not isinstance(given, bool | str):
         return tuple(given)
     word = given.lower() if isinstance(given, str) else given
-    return _WORDS[word] if word in _WORDS else tuple(str(given).split(","))
+    return _WORDS[word] if word in _WORDS else _listed(str(given))
+
+
+def _listed(given: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(given.split(",")) if isinstance(given, str) else tuple(given)

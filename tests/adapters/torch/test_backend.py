@@ -142,10 +142,37 @@ def test_operations_states_and_parameters_are_options(models: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"tap_classes": "Linear,GELU"}, ["0", "1", "2"]),
+        ({"tap_classes": ["*elu", "GE*"]}, ["1"]),
+        ({"tap_depth": "0"}, ["(root)"]),
+        ({"tap_leaves": "true"}, ["0", "1", "2"]),
+        ({}, ["0", "1", "2", "(root)"]),
+    ],
+)
+def test_modules_are_selected_by_class_depth_and_leaf(
+    models: str, options: dict[str, Any], expected: list[str]
+) -> None:
+    sink = capture(f"{models}:make", plan=TapPlan(roles=frozenset({Role.OUTPUT})), **options)
+    assert [record.key.path for record in sink.records] == expected
+
+
+def test_what_could_not_be_recorded_is_said() -> None:
+    class Sparse(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.to_sparse()
+
+    sink = capture(Sparse())
+    assert "(root):output (torch.sparse_coo layout)" in str(sink.facts["skipped"])
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"threads": "many"}, "threads: not a whole number: 'many'"),
         ({"threads": 0}, "threads: needs at least 1, got 0"),
+        ({"tap_depth": -1}, "tap_depth: needs at least 0, got -1"),
         ({"states": "perhaps"}, "states: neither true nor false: 'perhaps'"),
         ({"widht": 3}, r"make does not take these options: .*'widht'"),
     ],
