@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from parity.align.collect import Collector
 from parity.align.join import join, overlap
+from parity.align.lanes import by_place_in_pass
 from parity.align.notes import shift_words
 from parity.align.series import Series, Tap
 from parity.align.settle import Settler, options_of
@@ -35,7 +36,8 @@ class Matcher:
         self._settler = settler
         self._equal: dict[tuple[str, int], list[tuple[Tap, Tap]]] = {}
         self._squares: list[tuple[Tap, Tap]] = []
-        self._uneven: dict[tuple[str, int, int], list[tuple[Series, Series]]] = {}
+        self._uneven: list[tuple[Series, Series]] = []
+        self._shifted: dict[tuple[str, int, int], list[tuple[Series, Series]]] = {}
 
     def relate_taps(self, reference: Tap, candidate: Tap) -> None:
         """Relate two taps; quick where calls and shapes are the same."""
@@ -79,29 +81,31 @@ class Matcher:
 
     def relate(self, reference: Series, candidate: Series) -> None:
         """Relate two series that differ in number, numbering or shape of their calls."""
+        if len(reference) == len(candidate):
+            self._relate(reference, candidate)
+        else:
+            self._uneven.append((reference, candidate))
+
+    def _relate(self, reference: Series, candidate: Series) -> None:
         calls = common_calls(reference, candidate)
+        shapes = reference.shapes, candidate.shapes
         permuted = not candidate.permutation
         even = len(reference) == len(candidate)
         whole = len(calls) == min(len(reference), len(candidate))
+        summed = reference.name.role is not Role.INPUT
         options = options_of(reference, candidate, calls) if whole else ()
         if options and (even or not _counted(reference) or not _counted(candidate)):
             self._settler.settle(reference, candidate, calls, options)
-            return
-        joins = join(reference.shapes, candidate.shapes, permuted=permuted)
-        if joins:
-            self._settler.settle_join(reference, candidate, joins)
+        elif ways := join(*shapes, permuted=permuted):
+            self._settler.settle_join(reference, candidate, ways)
         elif options or possible_shifts(reference, candidate):
             key = (reference.name.phase, len(reference), len(candidate))
-            self._uneven.setdefault(key, []).append((reference, candidate))
-        elif over := overlap(
-            reference.shapes,
-            candidate.shapes,
-            permuted=permuted,
-            summed=reference.name.role is not Role.INPUT,
+            self._shifted.setdefault(key, []).append((reference, candidate))
+        elif ways := (
+            overlap(*shapes, permuted=permuted, summed=summed)
+            or join(*shapes, permuted=permuted, partial=True)
         ):
-            self._settler.settle_join(reference, candidate, over)
-        elif part := join(reference.shapes, candidate.shapes, permuted=permuted, partial=True):
-            self._settler.settle_join(reference, candidate, part)
+            self._settler.settle_join(reference, candidate, ways)
         else:
             self._as_numbered(reference, candidate, calls)
 
@@ -114,8 +118,10 @@ class Matcher:
                 self._keep(ours, theirs)
         for same in self._equal.values():
             self._settle_equal(same)
-        for both in self._uneven.values():
-            self._settle_uneven(both)
+        for pair in by_place_in_pass(*sides, self._uneven):
+            self._relate(*pair)
+        for both in self._shifted.values():
+            self._settle_shifted(both)
         self._settler.finish()
 
     def _settle_equal(self, taps: Sequence[tuple[Tap, Tap]]) -> None:
@@ -128,14 +134,12 @@ class Matcher:
             ]
             shift = shift_by_values(ours, theirs, both, (0, -1, 1, -2, 2))
             if shift is not None:
-                self._shifted(
-                    [(ours.series(a), theirs.series(b)) for a, b in taps], shift, "values"
-                )
+                self._shift([(ours.series(a), theirs.series(b)) for a, b in taps], shift, "values")
                 return
         for a, b in taps:
             collector.pair(_list(ours.taps[a]), _list(theirs.taps[b]))
 
-    def _settle_uneven(self, both: Sequence[tuple[Series, Series]]) -> None:
+    def _settle_shifted(self, both: Sequence[tuple[Series, Series]]) -> None:
         """Taps that ran equally often each on their side, but not as often on both."""
         fitting = [possible_shifts(*pair) for pair in both]
         shared = [k for k in fitting[0] if all(k in others for others in fitting)]
@@ -144,16 +148,16 @@ class Matcher:
                 self._as_numbered(*both[0], common_calls(*both[0]))
             else:
                 for pair in both:
-                    self._settle_uneven([pair])
+                    self._settle_shifted([pair])
             return
         collector = self._collector
         found = shift_by_values(collector.reference, collector.candidate, both, shared)
         if found is not None:
-            self._shifted(both, found, "values")
+            self._shift(both, found, "values")
         else:
-            self._shifted(both, shared[0], "" if 0 in shared else "shapes")
+            self._shift(both, shared[0], "" if 0 in shared else "shapes")
 
-    def _shifted(self, both: Sequence[tuple[Series, Series]], shift: int, evidence: str) -> None:
+    def _shift(self, both: Sequence[tuple[Series, Series]], shift: int, evidence: str) -> None:
         for reference, candidate in both:
             calls = shifted_calls(reference, candidate, shift)
             self._settler.settle(

@@ -58,18 +58,18 @@ def _by_role(collector: Collector, matcher: Matcher, free: Free, others: Free) -
             continue
         matcher.relate_taps(tap, twin)
         del free[tap], others[twin]
-        _note_role(collector, role, path)
+        _note_role(collector, Name(*tap))
         collector.matches.append(
             TapMatch(str(Name(*tap)), _candidate_name(collector.candidate, twin), Evidence.ROLE)
         )
 
 
-def _note_role(collector: Collector, role: Role, path: str) -> None:
+def _note_role(collector: Collector, name: Name) -> None:
     collector.notes.add(
         "explicit taps of the candidate stand for module outputs of the reference: {taps}"
-        if role is Role.OUTPUT
+        if name.role is Role.OUTPUT
         else "module outputs of the candidate stand for explicit taps of the reference: {taps}",
-        path,
+        name,
     )
 
 
@@ -127,22 +127,22 @@ def _explained(reference: Series, candidate: Series) -> bool:
 
 def _note_phases(collector: Collector, taps: list[Tap], twins: list[Tap]) -> None:
     ours, theirs = _phases(collector.reference, taps), _phases(collector.candidate, twins)
-    path = taps[0][0]
+    name = Name(*taps[0])
     if not (ours and theirs):
         named, without = ("reference", "candidate") if ours else ("candidate", "reference")
         collector.notes.add(
             f"the {without} has no phases: {{taps}} matched by order of execution across the "
             f"{named}'s {ours or theirs}",
-            path,
+            name,
         )
     else:
         collector.notes.add(
             f"{{taps}} ran in {ours} of the reference and in {theirs} of the candidate: matched by "
             "order of execution",
-            path,
+            name,
         )
     if taps[0][1] is not twins[0][1]:
-        _note_role(collector, taps[0][1], path)
+        _note_role(collector, name)
     reference = "+".join(str(Name(*tap)) for tap in taps)
     candidate = "+".join(_candidate_name(collector.candidate, twin) for twin in twins)
     collector.matches.append(TapMatch(reference, candidate, Evidence.PHASE))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parity.align.series import Name
+
 __all__ = ["NoteBook", "axes_words", "run_words", "shift_words", "summary"]
 
 TAPS = "{taps}"
@@ -13,25 +15,25 @@ class NoteBook:
     """Collects sentences; equal ones about different taps become one."""
 
     def __init__(self) -> None:
-        self._taps: dict[str, list[str]] = {}
+        self._taps: dict[str, dict[Name, None]] = {}
 
-    def add(self, sentence: str, path: str | None = None) -> None:
-        """Note `sentence`, in which `{taps}` stands for the paths that it is said of."""
-        paths = self._taps.setdefault(sentence, [])
-        if path is not None:
-            paths.append(path)
+    def add(self, sentence: str, tap: Name | None = None) -> None:
+        """Note `sentence`, in which `{taps}` stands for the paths of the taps it is said of."""
+        taps = self._taps.setdefault(sentence, {})
+        if tap is not None:
+            taps[tap] = None
 
     def sentences(self) -> tuple[str, ...]:
         """The notes, in the order in which their kind first came up."""
-        return tuple(_fill(sentence, paths) for sentence, paths in self._taps.items())
+        return tuple(_fill(sentence, list(taps)) for sentence, taps in self._taps.items())
 
 
-def _fill(sentence: str, paths: Sequence[str]) -> str:
+def _fill(sentence: str, taps: Sequence[Name]) -> str:
     if TAPS not in sentence:
         return sentence
-    # Several ports of one module are one name here, but as many taps.
-    named = sentence.replace(TAPS, summary(list(dict.fromkeys(paths))))
-    return f"{named} ({len(paths)} taps)" if len(paths) > 1 else named
+    # Several ports of one module are one path, but as many taps.
+    named = sentence.replace(TAPS, summary(list(dict.fromkeys(tap.path for tap in taps))))
+    return f"{named} ({len(taps)} taps)" if len(taps) > 1 else named
 
 
 def summary(paths: Sequence[str]) -> str:

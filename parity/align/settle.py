@@ -128,7 +128,7 @@ class Settler:
 
     def note(self, sentence: str, reference: Series) -> None:
         """Say `sentence` of this tap."""
-        self._collector.notes.add(sentence, reference.name.path)
+        self._collector.notes.add(sentence, reference.name)
 
     def agreement(self, reference: Series, candidate: Series) -> float:
         """How well the values of two series agree under the best structure; NaN where unknown."""
