@@ -204,7 +204,7 @@ class Settler:
                        reference)  # fmt: skip
         elif how.reshaped:
             self.note(
-                f"candidate's {{taps}} have {axes_words(ranks[0])} and the reference's {ranks[1]}: "
+                f"{axes_words(ranks[0])} in candidate's {{taps}} and {ranks[1]} in the reference's: "
                 "axes of length 1 disregarded",
                 reference,
             )
