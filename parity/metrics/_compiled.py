@@ -1,8 +1,7 @@
 """The float32 kernels, compiled by numba; importing this module costs over a second.
 
 What one pass does to a stretch of 1,024 elements, while it is in the first-level cache: bits and
-bounds as integers, which also say whether all is finite; sums; distances. Each in a loop of its
-own, because a maximum in the loop of the sums would keep that from being vectorised. Of a stretch
+bounds as integers, which also say whether all is finite; then sums and distances. Of a stretch
 that holds a NaN or an infinity, the finite pairs are copied out first.
 """
 
@@ -20,8 +19,6 @@ __all__ = ["compare_blocks", "moments"]
 STRETCH = 1024
 # Sums may be reordered into vector lanes. Not `nnan`: a NaN must reach the result.
 REORDER = {"reassoc", "contract", "nsz"}
-# Only used on finite stretches. Not `contract`: tolerances must round as numpy rounds them.
-FINITE = {"nnan", "ninf", "nsz", "reassoc"}
 
 MAGNITUDE = np.int32(0x7FFFFFFF)
 INFINITE = np.int32(0x7F800000)
@@ -36,13 +33,23 @@ _C_NAN, _C_INF = int(Count.CANDIDATE_NAN), int(Count.CANDIDATE_INF)
 _AGREED, _DISAGREED = int(Count.NONFINITE_AGREED), int(Count.NONFINITE_MISMATCHED)
 
 
+@njit(nogil=True, cache=True)
+def _tolerance(x: Any, rtol: Any, atol: Any) -> Any:
+    # Compiled without `contract`, so that it rounds as numpy does wherever it is inlined.
+    return atol + rtol * abs(x)
+
+
 @njit(nogil=True, cache=True, fastmath=REORDER)
-def _sums(r: Any, c: Any) -> Any:
-    sr = sc = srr = scc = src = sd = sdd = sabs = sds = 0.0
+def _sums(r: Any, c: Any, rtol: Any, atol: Any) -> Any:
+    """The sums of a finite stretch, its largest |d|, and how many are over the tolerance."""
+    sr = sc = srr = scc = src = sd = sdd = sabs = sdr = 0.0
+    largest = np.int64(0)
+    over = np.int64(0)
     for i in range(r.size):
         x = np.float64(r[i])
         y = np.float64(c[i])
         d = y - x
+        distance = abs(d)
         sr += x
         sc += y
         srr += x * x
@@ -50,23 +57,14 @@ def _sums(r: Any, c: Any) -> Any:
         src += x * y
         sd += d
         sdd += d * d
-        sabs += abs(d)
-        sds += d * (x + y)
-    return sr, sc, srr, scc, src, sd, sdd, sabs, sds
-
-
-@njit(nogil=True, cache=True, fastmath=FINITE)
-def _distances(r: Any, c: Any, rtol: Any, atol: Any) -> Any:
-    """The largest |d|, and how many are over the tolerance."""
-    largest = np.int64(0)
-    over = np.int64(0)
-    for i in range(r.size):
-        x = np.float64(r[i])
-        d = abs(np.float64(c[i]) - x)
-        # Floats that are not negative are ordered as their bits, whose maximum is vectorised.
-        largest = max(largest, np.float64(d).view(np.int64))
-        over += np.int64(d > atol + rtol * abs(x))
-    return np.int64(largest).view(np.float64), over
+        sabs += distance
+        sdr += d * x
+        # Floats that are not negative are ordered as their bits, and only a maximum of integers
+        # leaves the loop vectorised.
+        largest = max(largest, np.float64(distance).view(np.int64))
+        over += np.int64(distance > _tolerance(x, rtol, atol))
+    sums = (sr, sc, srr, scc, src, sd, sdd, sabs, 2.0 * sdr + sdd)
+    return sums, np.int64(largest).view(np.float64), over
 
 
 @njit(nogil=True, cache=True)
@@ -205,8 +203,8 @@ def compare_blocks(  # noqa: PLR0917 - compiled functions take no keywords
                     continue
                 r, c = finite_r[:size], finite_c[:size]
                 _, ulp, r_low, r_high, c_low, c_high = _bits(r.view(np.int32), c.view(np.int32))
-            _add(sums[j], _sums(r, c))
-            distance, over = _distances(r, c, rtol[j], atol[j])
+            partial, distance, over = _sums(r, c, rtol[j], atol[j])
+            _add(sums[j], partial)
             count[_COMPARED] += size
             count[_MISMATCHED] += over
             lows[j, _REFERENCE] = min(lows[j, _REFERENCE], _float_at(r_low))
