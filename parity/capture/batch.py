@@ -23,7 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SMALL_BYTES = 16 * 1024  # larger ones gain nothing from company
 MOST_TENSORS = 8192
 MOST_BYTES = 16 * 2**20
-LATEST_SECONDS = 0.5  # what a killed run may lose of what it had recorded
+LATEST_SECONDS = 1.0  # what a killed run may lose of what it had recorded
 
 
 class Batch:

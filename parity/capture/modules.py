@@ -17,6 +17,7 @@ from torch import nn
 
 from parity.capture.calls import CallRecorder
 from parity.capture.leaf_calls import leaf_call
+from parity.capture.operations import unwatched
 from parity.capture.selection import ModuleSelection, walk
 from parity.capture.sink import StoreSink
 from parity.capture.sites import Call, Site
@@ -71,12 +72,11 @@ class Interception:
                 outputs=chosen and plan.wants_path(path, Role.OUTPUT),
                 names=positional_names(module.forward),
                 steps=steps.get(path, ()),
-                opaque=isinstance(module, _FUSED),
                 plain=_is_plain(module),
             )
             if site.inputs or site.outputs or site.steps or every:
-                short = not (every or site.inputs or site.steps or list(module.children()))
-                self._wrap(module, site, short=short)
+                short = not (every or site.inputs or site.steps or self._calls.states)
+                self._wrap(module, site, short=short and _is_leaf(module), watched=every)
 
     def remove(self) -> None:
         """Take every wrapper off again."""
@@ -89,9 +89,11 @@ class Interception:
             else:
                 module.__dict__[_SLOT] = earlier
 
-    def _wrap(self, module: nn.Module, site: Site, *, short: bool) -> None:
+    def _wrap(self, module: nn.Module, site: Site, *, short: bool, watched: bool) -> None:
         earlier = module.__dict__.get(_SLOT)
         inner = module._call_impl if earlier is None else earlier
+        if watched and isinstance(module, _FUSED):
+            inner = unwatched(inner)
         sink = self._calls.recorder.sink
         if short and isinstance(sink, StoreSink):
             wrapper = leaf_call(self._calls, site, inner, sink)
@@ -116,5 +118,8 @@ def _recorded(calls: CallRecorder, site: Site, inner: Call) -> Call:
 
 def _is_plain(module: nn.Module) -> bool:
     """Whether operations inside the module say no more than its own result does."""
-    library = type(module).__module__.startswith("torch.nn.modules.")
-    return library and next(module.children(), None) is None
+    return type(module).__module__.startswith("torch.nn.modules.") and _is_leaf(module)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None

@@ -7,6 +7,7 @@ So the n-th call of every operation is that of its module.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from time import perf_counter_ns
 from typing import Any
 
 import torch
+from torch import overrides
 from torch.overrides import TorchFunctionMode
 
 from parity.capture.flatten import leaves
@@ -22,7 +24,7 @@ from parity.capture.recorder import Recorder
 from parity.capture.sites import Frame, Site
 from parity.tensors import Role
 
-__all__ = ["Operations", "operation_name"]
+__all__ = ["Operations", "operation_name", "unwatched"]
 
 # The plain name of what Python's operators call.
 _OPERATORS = {
@@ -53,6 +55,20 @@ def operation_name(function: Callable[..., Any]) -> str:
     if name in _OPERATORS:
         return _OPERATORS[name]
     return "" if name.startswith("__") else name
+
+
+def unwatched(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """`inner`, called without our mode: torch's fused paths are taken only when there is none."""
+
+    @functools.wraps(inner)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        mode = overrides._get_current_function_mode()  # type: ignore[no-untyped-call]
+        if not isinstance(mode, _Mode):
+            return inner(*args, **kwargs)
+        with overrides._pop_mode_temporarily():
+            return inner(*args, **kwargs)
+
+    return call
 
 
 class Operations:

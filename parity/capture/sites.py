@@ -36,7 +36,6 @@ class Site:
         names: names of its positional arguments, to know which hold states.
         skip: how many leading positional arguments are not data (`self`).
         steps: phases in which a call of this site begins the next step.
-        opaque: whether operations inside go unseen, because seeing them would change them.
         plain: whether operations inside add nothing to its own result.
     """
 
@@ -44,7 +43,6 @@ class Site:
         "_calls",
         "inputs",
         "names",
-        "opaque",
         "outputs",
         "path",
         "plain",
@@ -61,7 +59,6 @@ class Site:
         names: tuple[str, ...] = (),
         skip: int = 0,
         steps: Collection[str] = (),
-        opaque: bool = False,
         plain: bool = False,
     ) -> None:
         self.path = path
@@ -70,7 +67,6 @@ class Site:
         self.names = names
         self.skip = skip
         self.steps = frozenset(steps)
-        self.opaque = opaque
         self.plain = plain
         self._calls: dict[str, Iterator[int]] = {}
 
