@@ -5,14 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests_text import text_of
 
 from parity.diffing import Outcome
 from parity.errors import ConfigError
 from parity.run import load_config, run
 from parity.run.screen import screen
-from tests_text import text_of
 
 Project = Callable[..., Path]
+
+
+def give_fault(file: Path, fault: str) -> None:
+    """Let the second candidate have another fault, and run in a process of its own."""
+    isolated = f'fault = "{fault}" }}'
+    file.write_text(file.read_text().replace('fault = "scale" }\nisolate = false', isolated))
 
 
 def test_each_candidate_is_compared_on_each_case(project: Project) -> None:
@@ -82,9 +88,7 @@ def test_a_damaged_capture_is_made_again(project: Project) -> None:
 
 @pytest.mark.parametrize(("fault", "words"), [("raises", "no such layer"), ("crashes", "SIGABRT")])
 def test_a_candidate_that_fails_is_a_result(project: Project, fault: str, words: str) -> None:
-    text = project().read_text()
-    broken = text.replace('fault = "scale" }\nisolate = false', f'fault = "{fault}" }}')
-    Path("parity.toml").write_text(broken)
+    give_fault(project(), fault)
     clean, scaled = run(load_config(), cases=["case0"]).comparisons
     assert clean.exit_status == 0
     assert scaled.exit_status == 2
@@ -92,8 +96,7 @@ def test_a_candidate_that_fails_is_a_result(project: Project, fault: str, words:
 
 
 def test_what_a_crashed_candidate_recorded_is_compared(project: Project) -> None:
-    text = project().read_text().replace('fault = "scale" }\nisolate = false', 'fault = "crashes" }')
-    Path("parity.toml").write_text(text)
+    give_fault(project(), "crashes")
     (comparison,) = run(load_config(), candidates=["scaled"], cases=["case0"]).comparisons
     assert comparison.diff is not None
     assert comparison.diff.compared == 2
@@ -102,10 +105,10 @@ def test_what_a_crashed_candidate_recorded_is_compared(project: Project) -> None
 
 
 def test_a_reference_that_fails_stops_its_case_only(project: Project) -> None:
-    text = project().read_text().replace(
-        'backend = "toy_subject:Toy"\nisolate', 'backend = "toy_subject:Toy"\noptions = { fault = "raises" }\nisolate', 1
-    )  # fmt: skip
-    Path("parity.toml").write_text(text)
+    file = project()
+    reference = '[reference]\nbackend = "toy_subject:Toy"'
+    failing = f'{reference}\noptions = {{ fault = "raises" }}'
+    file.write_text(file.read_text().replace(reference, failing))
     result = run(load_config(), cases=["case0"])
     assert result.exit_status == 2
     assert all("did not run" in c.capture.problem for c in result.comparisons)
