@@ -1,6 +1,6 @@
 """The main job, from `parity.toml`: capture, compare, report; and what it found."""
 
-from parity.run.config import Config, load_config
+from parity.run.config import Config, Implementation, load_config
 from parity.run.pipeline import STAGES, Context, Observer, Stage, run
 from parity.run.result import CaptureState, Comparison, RunResult
 
@@ -10,6 +10,7 @@ __all__ = [
     "Comparison",
     "Config",
     "Context",
+    "Implementation",
     "Observer",
     "RunResult",
     "Stage",

@@ -50,7 +50,7 @@ def test_backends_as_json(parity: Parity) -> None:
 def test_a_backend_that_lacks_something_says_how_to_get_it(
     parity: Parity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from parity.backends import registry  # noqa: PLC0415  the module, to change what it finds
+    from parity.backends import registry
 
     monkeypatch.setattr(registry, "find_spec", lambda _module: None)
     _, out, _ = parity("backends")

@@ -138,7 +138,7 @@ def test_an_unusable_file_is_an_error_that_names_it(
 def foreign(path: Path) -> Path:
     """An HDF5 file that somebody else's program wrote."""
     code = f"import h5py; h5py.File({str(path)!r}, 'w')['x'] = [1.0]"
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", code], check=True)
     return path
 
 
@@ -163,7 +163,7 @@ def test_a_wrong_option_says_what_is_right(
 def loaded_by(code: str) -> set[str]:
     """The names of the modules that are loaded after `code` in a new process."""
     script = f"{code}\nimport sys; print(*sorted(sys.modules), file=sys.stderr)"
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     return set(done.stderr.split())
