@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 from benchmarks.diff.data import Pair, large_pairs, small_pairs, write_captures
 from benchmarks.diff.peers import PEERS
 from benchmarks.diff.timing import in_rounds
+from benchmarks.diff.worker import Worker
 from parity.metrics import metrics, pair_statistics_many
 
 __all__ = ["main"]
@@ -34,8 +33,8 @@ def main() -> None:
     arguments = _arguments()
     rounds = arguments.rounds
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
-        large = measure_large(arguments.gigabytes, Path(scratch), rounds)
-        small = measure_small(arguments.small, Path(scratch), rounds)
+        large = measure_large(arguments.gigabytes, Path(scratch) / "large", rounds)
+        small = measure_small(arguments.small, Path(scratch) / "small", rounds)
     results = Path(arguments.results)
     results.mkdir(parents=True, exist_ok=True)
     text = _markdown(large, small, arguments)
@@ -44,77 +43,73 @@ def main() -> None:
     print(text)
 
 
-def measure_large(gigabytes: float, scratch: Path, rounds: int) -> list[Row]:
+def measure_large(gigabytes: float, folder: Path, rounds: int) -> list[Row]:
     """Throughput on tensors of megabytes; both sides counted."""
     nbytes = int(gigabytes * 1e9)
-    folder = _folder(scratch / "large")
-    files = write_captures(large_pairs(nbytes), folder)
-    ours = _in_a_process(files, rounds)
-    total = sum(file.stat().st_size for file in files)
-    rows = [_row(OURS, "all metrics, statistics, verdicts", total, min(ours["seconds"]))]
-    rows[0] |= {"rss": ours["rss"], "compared": ours["compared"]}
+    files = write_captures(large_pairs(nbytes), _made(folder))
     pairs = list(large_pairs(min(nbytes, IN_MEMORY_BYTES)))
-    pair_statistics_many(*_sides(pairs))  # loads the compiled kernel
-    return rows + _beside(pairs, folder, rounds)
+    return _side_by_side(files, pairs, folder, rounds)
 
 
-def measure_small(count: int, scratch: Path, rounds: int) -> list[Row]:
+def measure_small(count: int, folder: Path, rounds: int) -> list[Row]:
     """Time for many tensors of at most 1,024 elements."""
-    folder = _folder(scratch / "small")
-    files = write_captures(small_pairs(count), folder)
-    ours = _in_a_process(files, rounds)
-    pairs = list(small_pairs(count))
-    total = sum(r.nbytes + c.nbytes for _, r, c in pairs)
-    rows = [_row(OURS, "all metrics, statistics, verdicts", total, min(ours["seconds"]), count)]
-    rows[0] |= {"rss": ours["rss"], "compared": ours["compared"]}
-    return rows + _beside(pairs, folder, rounds)
+    files = write_captures(small_pairs(count), _made(folder))
+    return _side_by_side(files, list(small_pairs(count)), folder, rounds)
 
 
-def _beside(pairs: Sequence[Pair], scratch: Path, rounds: int) -> list[Row]:
-    sides = _sides(pairs)
-    ways = {IN_MEMORY: lambda: metrics(pair_statistics_many(*sides))}
-    parts = {IN_MEMORY: pairs}
-    notes = {IN_MEMORY: "all metrics"}
-    missing = []
-    for peer in PEERS:
-        part = pairs[: max(SHAPES_IN_TURN, round(peer.share * len(pairs)))]
-        try:
-            ways[peer.name] = peer.prepare(part, _folder(scratch / f"peer{len(ways)}"))
-        except ImportError as error:
-            missing.append({"name": peer.name, "computes": f"not installed here: {error}"})
-            continue
-        parts[peer.name], notes[peer.name] = part, peer.computes
-    seconds = in_rounds(ways, rounds)
-    rows = [
-        _row(name, notes[name], sum(r.nbytes + c.nbytes for _, r, c in parts[name]),
-             seconds[name], len(parts[name]))
-        for name in ways
-    ]  # fmt: skip
+def _side_by_side(
+    files: tuple[Path, Path], pairs: Sequence[Pair], folder: Path, rounds: int
+) -> list[Row]:
+    with Worker(*files) as worker:
+        sides = _sides(pairs)
+        pair_statistics_many(*sides)  # loads the compiled kernel where it pays
+        ways = {
+            OURS: worker.compare,
+            IN_MEMORY: lambda: metrics(pair_statistics_many(*sides)),
+        }
+        size = sum(file.stat().st_size for file in files)
+        shown = {
+            OURS: ("all metrics, statistics, verdicts", size, worker.found["compared"]),
+            IN_MEMORY: ("all metrics", _bytes(pairs), len(pairs)),
+        }
+        missing = []
+        for peer in PEERS:
+            part = pairs[: max(SHAPES_IN_TURN, round(peer.share * len(pairs)))]
+            try:
+                ways[peer.name] = peer.prepare(part, _made(folder / f"peer{len(ways)}"))
+            except ImportError as error:
+                missing.append({"name": peer.name, "computes": f"not installed here: {error}"})
+                continue
+            shown[peer.name] = (peer.computes, _bytes(part), len(part))
+        seconds = in_rounds(ways, rounds)
+        rows = [_row(name, *shown[name], seconds[name]) for name in ways]
+        rows[0] |= worker.found
     return rows + missing
 
 
-def _row(name: str, computes: str, nbytes: int, seconds: float, count: int = 0) -> Row:
+def _row(name: str, computes: str, nbytes: int, count: int, seconds: float) -> Row:
     return {
-        "name": name, "computes": computes, "bytes": nbytes, "seconds": seconds, "count": count,
-        "gb_per_s": nbytes / seconds / 1e9, "us_per_pair": seconds / max(count, 1) * 1e6,
-    }  # fmt: skip
+        "name": name,
+        "computes": computes,
+        "bytes": nbytes,
+        "count": count,
+        "seconds": seconds,
+        "gb_per_s": nbytes / seconds / 1e9,
+        "us_per_pair": seconds / count * 1e6,
+    }
+
+
+def _bytes(pairs: Sequence[Pair]) -> int:
+    return sum(r.nbytes + c.nbytes for _, r, c in pairs)
 
 
 def _sides(pairs: Sequence[Pair]) -> tuple[list[Any], list[Any]]:
     return [r for _, r, _ in pairs], [c for _, _, c in pairs]
 
 
-def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _in_a_process(files: tuple[Path, Path], rounds: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.diff.worker", *map(str, files), str(rounds + 1)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert found["outcome"] == "holds", "the pairs differ by rounding only"
-    return found
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _markdown(large: list[Row], small: list[Row], arguments: argparse.Namespace) -> str:

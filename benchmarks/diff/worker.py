@@ -1,29 +1,63 @@
-"""One diff of two captures in a process of its own: its times, and how much memory it took.
+"""Diffs of two captures in a process of its own, so that its memory can be told apart.
 
-Run as `python -m benchmarks.diff.worker REFERENCE CANDIDATE ROUNDS`; prints one line of JSON.
+`python -m benchmarks.diff.worker REFERENCE CANDIDATE` compares once for each line that it reads,
+and answers each with a line of JSON.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import subprocess
 import sys
-import time
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 from parity.diffing import diff
 
-__all__ = ["main"]
+__all__ = ["Worker"]
 
 
-def main(reference: str, candidate: str, rounds: int) -> None:
-    seconds = []
-    for _ in range(rounds):
-        started = time.perf_counter()
+class Worker:
+    """The process, seen from outside; a context manager."""
+
+    def __init__(self, reference: Path, candidate: Path) -> None:
+        command = [sys.executable, "-m", "benchmarks.diff.worker", str(reference), str(candidate)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.found: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.compare()  # reads the files into memory and loads the compiled kernel
+        return self
+
+    def compare(self) -> None:
+        """One diff, from opening the files to verdicts."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.found = json.loads(self._process.stdout.readline())
+        assert self.found["outcome"] == "holds", "the pairs differ by rounding only"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def answer(reference: str, candidate: str) -> None:
+    """Compare once for each line of the standard input."""
+    for _ in sys.stdin:
         result = diff(reference, candidate)
-        seconds.append(time.perf_counter() - started)
-    found = {"seconds": seconds, "rss": _peak_bytes(), "compared": result.compared}
-    json.dump(found | {"outcome": str(result.outcome)}, sys.stdout)
+        found = {"rss": _peak_bytes(), "compared": result.compared, "outcome": str(result.outcome)}
+        print(json.dumps(found), flush=True)
 
 
 def _peak_bytes() -> int:
@@ -37,4 +71,4 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    answer(sys.argv[1], sys.argv[2])
