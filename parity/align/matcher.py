@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from parity.align.collect import Collector
@@ -39,41 +39,44 @@ class Matcher:
         self._uneven: list[tuple[Series, Series]] = []
         self._shifted: dict[tuple[str, int, int], list[tuple[Series, Series]]] = {}
 
+    def relate_shared(self, taps: Iterable[Tap]) -> None:
+        """Relate the taps that both sides have under one name."""
+        sides = self._collector.reference, self._collector.candidate
+        (ours, our_keys), (theirs, their_keys) = ((side.records, side.keys) for side in sides)
+        declared = bool(sides[1].layouts)
+        once: list[tuple[int, int]] = []
+        for tap in taps:
+            i, j = sides[0].taps[tap], sides[1].taps[tap]
+            # Most taps of a capture without steps run once, and there may be tens of thousands.
+            if (
+                isinstance(i, int)
+                and isinstance(j, int)
+                and ours[i].spec.shape == theirs[j].spec.shape
+                and our_keys[i].call == their_keys[j].call
+                and not declared
+                and not _square(ours[i].spec.shape)
+            ):
+                once.append((i, j))
+            else:
+                self.relate_taps(tap, tap)
+        self._collector.pair((i for i, _ in once), (j for _, j in once))
+
     def relate_taps(self, reference: Tap, candidate: Tap) -> None:
         """Relate two taps; quick where calls and shapes are the same."""
-        collector = self._collector
-        ours, theirs = collector.reference.taps[reference], collector.candidate.taps[candidate]
+        sides = self._collector.reference, self._collector.candidate
+        ours, theirs = _list(sides[0].taps[reference]), _list(sides[1].taps[candidate])
         if not self._same(ours, theirs):
-            self.relate(
-                collector.reference.series(reference), collector.candidate.series(candidate)
-            )
-        elif _square(collector.reference.records[_list(ours)[0]].spec.shape):
+            self.relate(sides[0].series(reference), sides[1].series(candidate))
+        elif _square(sides[0].records[ours[0]].spec.shape):
             self._squares.append((reference, candidate))
-        else:
-            self._keep(reference, candidate)
-
-    def _keep(self, reference: Tap, candidate: Tap) -> None:
-        """Pair two taps that are the same in number and shape, as soon as no shift can be found."""
-        collector = self._collector
-        ours, theirs = collector.reference.taps[reference], collector.candidate.taps[candidate]
-        if isinstance(ours, int) or isinstance(theirs, int):
-            collector.pair(_list(ours), _list(theirs))
         else:
             self._equal.setdefault((reference[3], len(ours)), []).append((reference, candidate))
 
-    def _same(self, ours: int | list[int], theirs: int | list[int]) -> bool:
+    def _same(self, ours: list[int], theirs: list[int]) -> bool:
         reference, candidate = self._collector.reference, self._collector.candidate
-        if candidate.layouts:
-            return False
-        if isinstance(ours, int) or isinstance(theirs, int):
-            return (
-                isinstance(ours, int)
-                and isinstance(theirs, int)
-                and reference.records[ours].spec.shape == candidate.records[theirs].spec.shape
-                and reference.keys[ours].call == candidate.keys[theirs].call
-            )
         return (
-            len(ours) == len(theirs)
+            not candidate.layouts
+            and len(ours) == len(theirs)
             and [reference.keys[p].call for p in ours] == [candidate.keys[p].call for p in theirs]
             and [reference.records[p].spec.shape for p in ours]
             == [candidate.records[p].spec.shape for p in theirs]
@@ -115,7 +118,8 @@ class Matcher:
         for ours, theirs in self._squares:
             series = sides[0].series(ours), sides[1].series(theirs)
             if not self._settler.settle_square(*series):
-                self._keep(ours, theirs)
+                key = (ours[3], len(series[0]))
+                self._equal.setdefault(key, []).append((ours, theirs))
         for same in self._equal.values():
             self._settle_equal(same)
         for pair in by_place_in_pass(*sides, self._uneven):

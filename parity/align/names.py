@@ -39,9 +39,7 @@ def match_names(collector: Collector, matcher: Matcher) -> tuple[list[Tap], list
     else:
         free = {tap: None for tap in ours if tap not in theirs}
         others = {tap: None for tap in theirs if tap not in ours}
-        for tap in ours:
-            if tap in theirs:
-                matcher.relate_taps(tap, tap)
+        matcher.relate_shared(tap for tap in ours if tap in theirs)
         _by_role(collector, matcher, free, others)
     loose = unphased or phases[0].isdisjoint(phases[1])
     for lenient in (False, True):

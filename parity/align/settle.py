@@ -204,8 +204,8 @@ class Settler:
                        reference)  # fmt: skip
         elif how.reshaped:
             self.note(
-                f"{axes_words(ranks[0])} in candidate's {{taps}} and {ranks[1]} in the reference's: "
-                "axes of length 1 disregarded",
+                f"{axes_words(ranks[0])} in candidate's {{taps}} and {ranks[1]} in the reference's"
+                ": axes of length 1 disregarded",
                 reference,
             )
 
