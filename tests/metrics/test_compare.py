@@ -133,9 +133,7 @@ metrics(pair_statistics(a, a)); tensor_statistics(a)
 heavy = {"numba", "torch", "h5py", "pandas", "matplotlib", "scipy"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else 0)
 """
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.returncode == 0
 
