@@ -35,6 +35,7 @@ def diff(
     mode: Mode = "exact",
     plan: TapPlan | None = None,
     allow_missing: Sequence[str] = (),
+    output: str = "",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> DiffResult:
@@ -50,6 +51,7 @@ def diff(
         mode: `exact` matches by name, `auto` by order, shape and content.
         plan: which tensors of both sides take part; all by default.
         allow_missing: globs over the taps that the candidate need not have.
+        output: path of the tap that is the model's output, for the report's first sentence.
         threads: to compare with; all cores by default.
         progress: called with how many of how many tensors are done.
 
@@ -91,6 +93,7 @@ def diff(
         notes=(*alignment.notes, *left_out, *notes),
         tolerance=rules.name,
         facts={"reference": sources[0].facts, "candidate": sources[1].facts},
+        output=output,
     )
 
 

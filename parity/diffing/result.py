@@ -138,6 +138,7 @@ class DiffResult:
         notes: what alignment did and what a reader should know, in sentences.
         tolerance: name of the rules that were applied.
         facts: of the two runs, by side: implementation, framework, precision.
+        output: path of the tap that is the model's output; empty where nobody said.
     """
 
     reference: str
@@ -148,6 +149,7 @@ class DiffResult:
     notes: tuple[str, ...] = ()
     tolerance: str = ""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    output: str = ""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -193,6 +195,17 @@ class DiffResult:
         both = [i for i in failing if self.table.candidates[i] is not None]
         chosen = both or list(failing)
         return self.table.row(int(chosen[0])) if chosen else None
+
+    @property
+    def at_the_output(self) -> TapDiff | None:
+        """The last compared tensor of the output; of all of floating point where none is named."""
+        for i in np.flatnonzero(self.table.compared)[::-1]:
+            spec = self.table.references[i]
+            if self.table.keys[i].path == self.output or (
+                not self.output and spec is not None and "float" in spec.dtype
+            ):
+                return self.table.row(int(i))
+        return None
 
     def worst(self, count: int = 10) -> tuple[TapDiff, ...]:
         """The `count` compared rows with the largest relative L2 error, NaN counting as largest."""

@@ -14,7 +14,16 @@ from rich.text import Text
 
 from parity.diffing import DiffResult, Outcome, TapDiff
 from parity.report.series import by_order, by_step, sparkline
-from parity.report.words import NAMES, counts_line, describe, headline, place, printable, share_line
+from parity.report.words import (
+    NAMES,
+    counts_line,
+    headline,
+    place,
+    printable,
+    share_line,
+    side,
+    worst_element,
+)
 from parity.tolerance import Verdict
 
 __all__ = ["MARKS", "Screen", "print_result", "worst_and_first"]
@@ -76,8 +85,8 @@ def _facts(result: DiffResult) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("reference", printable(result.reference))
-    grid.add_row("candidate", printable(result.candidate))
+    grid.add_row("reference", side(result, "reference"))
+    grid.add_row("candidate", side(result, "candidate"))
     if first := result.first_divergence:
         grid.add_row("first divergence", _first(first))
     grid.add_row("verdicts", counts_line(result) or "none")
@@ -88,12 +97,10 @@ def _facts(result: DiffResult) -> Table:
 
 
 def _first(row: TapDiff) -> Text:
-    text = Text.assemble((printable(row.key.path), "bold"), f"  {place(row)}\n", row.reason)
-    if row.metrics and row.verdict not in {Verdict.SHAPE, Verdict.DTYPE}:
-        text.append(f"; {describe(row)}")
-    if row.source:
-        text.append(f"; {row.source}", style="dim")
-    return text
+    details = "; ".join(filter(None, (row.reason, worst_element(row), row.source)))
+    return Text.assemble(
+        (printable(row.key.path), "bold"), f"\n{place(row)}\n", (printable(details), "")
+    )
 
 
 def _lines(result: DiffResult) -> Iterable[tuple[str, Text]]:

@@ -13,7 +13,16 @@ from parity import __version__
 from parity.diffing import DiffResult, TapDiff
 from parity.report.console import worst_and_first
 from parity.report.plots import error_svg
-from parity.report.words import NAMES, counts_line, describe, headline, place, printable, share_line
+from parity.report.words import (
+    NAMES,
+    counts_line,
+    headline,
+    place,
+    printable,
+    share_line,
+    side,
+    worst_element,
+)
 
 __all__ = ["fragment", "to_html"]
 
@@ -48,15 +57,15 @@ def _section(name: str, result: DiffResult) -> dict[str, Any]:
 
 def _facts(result: DiffResult, first: TapDiff | None) -> list[tuple[str, str]]:
     facts = [
-        ("reference", result.reference),
-        ("candidate", result.candidate),
+        ("reference", side(result, "reference")),
+        ("candidate", side(result, "candidate")),
         ("verdicts", counts_line(result) or "none"),
         ("coverage", f"{share_line(result)}; tolerance {result.tolerance}"),
     ]
     if first:
-        size = f"; {describe(first)}" if first.metrics else ""
-        where = f"{printable(first.key.path)} ({place(first)}): {first.reason}{size}"
-        facts.insert(0, ("first divergence", where))
+        details = "; ".join(filter(None, (first.reason, worst_element(first), first.source)))
+        where = f"{first.key.path} ({place(first)}): {details}"
+        facts.insert(0, ("first divergence", printable(where)))
     return facts
 
 

@@ -7,7 +7,7 @@ import math
 from parity.diffing import DiffResult, TapDiff
 from parity.report.console import worst_and_first
 from parity.report.series import by_order, sparkline
-from parity.report.words import NAMES, counts_line, headline, place, share_line
+from parity.report.words import NAMES, counts_line, headline, place, share_line, side
 
 __all__ = ["to_markdown"]
 
@@ -24,8 +24,8 @@ def to_markdown(result: DiffResult, *, title: str = "Parity", rows: int = 20) ->
 
 def _facts(result: DiffResult) -> str:
     lines = [
-        f"- reference: {_cell(result.reference)}",
-        f"- candidate: {_cell(result.candidate)}",
+        f"- reference: {_cell(side(result, 'reference'))}",
+        f"- candidate: {_cell(side(result, 'candidate'))}",
         f"- verdicts: {counts_line(result) or 'none'}",
         f"- coverage: {share_line(result)}; tolerance {_cell(result.tolerance)}",
     ]

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 
 from parity.diffing import DiffResult, Outcome, TapDiff
 from parity.tolerance import Verdict
 
-__all__ = ["NAMES", "counts_line", "describe", "first_line", "headline", "place", "printable",
-           "share_line"]  # fmt: skip
+__all__ = [
+    "NAMES",
+    "counts_line",
+    "describe",
+    "first_line",
+    "headline",
+    "place",
+    "printable",
+    "share_line",
+    "side",
+    "worst_element",
+]
 
 NAMES = {
     Verdict.IDENTICAL: "identical",
@@ -47,7 +58,7 @@ def _headline(result: DiffResult) -> str:
     missing = result.counts.get(Verdict.MISSING, 0)
     differ = f"{failing - missing:,} of {result.compared:,} compared tensors are not accepted"
     lost = f", {missing:,} are missing" if missing else ""
-    return f"Parity does not hold: {differ}{lost}.{_at_the_end(result)}"
+    return f"Parity does not hold: {differ}{lost}.{_at_the_output(result)}"
 
 
 def _largest(result: DiffResult) -> str:
@@ -59,14 +70,13 @@ def _largest(result: DiffResult) -> str:
     )
 
 
-def _at_the_end(result: DiffResult) -> str:
-    rows = np.flatnonzero(result.table.compared)
-    if not rows.size:
+def _at_the_output(result: DiffResult) -> str:
+    last = result.at_the_output
+    if last is None:
         return ""
-    last = result.table.row(int(rows[-1]))
     if last.ok:
-        return f" The last tensor, {last.key.path}, is accepted."
-    return f" At the end, {last.key.path} is off by {describe(last)}."
+        return f" At the output, {last.key.path} is accepted."
+    return f" At the output, {last.key.path} is off by {describe(last)}."
 
 
 def first_line(result: DiffResult) -> str:
@@ -75,6 +85,27 @@ def first_line(result: DiffResult) -> str:
     if first is None:
         return ""
     return printable(f"{first.key.path} ({place(first)}): {first.reason}")
+
+
+def side(result: DiffResult, which: str) -> str:
+    """Who ran, and where its tensors lie: `pocket-tts 4.0.1, torch, float32: reference.h5`."""
+    label = result.reference if which == "reference" else result.candidate
+    path = Path(label)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        label = str(path.relative_to(Path.cwd()))
+    facts = result.facts.get(which, {})
+    known = [str(facts[name]) for name in ("implementation", "framework", "precision")
+             if facts.get(name)]  # fmt: skip
+    return printable(f"{', '.join(known)}: {label}" if known else label)
+
+
+def worst_element(row: TapDiff) -> str:
+    """The largest difference and where it is: `largest difference 1.2e-03 at [0, 5, 7]`."""
+    at, spec = row.metrics.get("argmax", -1.0), row.reference
+    if spec is None or row.piece or not at >= 0:
+        return ""
+    index = ", ".join(str(int(i)) for i in np.unravel_index(int(at), spec.shape or (1,)))
+    return f"largest difference {row.metrics['max_abs']:.1e} at [{index}]"
 
 
 def place(row: TapDiff) -> str:

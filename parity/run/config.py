@@ -93,12 +93,14 @@ class Subject(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         python_path: folders, relative to the configuration, from which its code is imported.
         cases: `module:function` that returns the cases, as `parity.Case` values.
         case_options: keyword arguments of that function.
+        output: the tap that is the model's output; by default the last of floating point.
     """
 
     name: str
     python_path: tuple[str, ...] = ()
     cases: str = ""
     case_options: dict[str, Any] = {}
+    output: str = ""
 
 
 class RuleConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

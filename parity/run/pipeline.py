@@ -66,6 +66,7 @@ def compare(comparison: Comparison, context: Context) -> Comparison:
             mode="auto" if candidate.align == "auto" else "exact",
             plan=plan_of(config),
             allow_missing=config.tolerance.allow_missing,
+            output=config.subject.output,
             progress=context.observer.measured,
         )
     except CaptureFileError:
