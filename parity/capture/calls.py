@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -70,22 +70,20 @@ class CallRecorder:
             return []
         data, states = split_states(site.names, args[site.skip :], kwargs)
         tensors = leaves(data, torch.Tensor)
+        own = self._record_inputs(frame, tensors) if site.inputs else ()
         if recorder.lineage is not None:
-            frame.fed = recorder.lineage.of(leaf for _, leaf in tensors)
-        if site.inputs:
-            own = [
-                self.recorder.put(
-                    site.path,
-                    leaf,
-                    Role.INPUT,
-                    slot,
-                    frame.at,
-                    producers=self.recorder.fed_by(leaf),
-                )
-                for slot, leaf in tensors
-            ]
-            frame.fed = tuple(order for order in own if order is not None) or frame.fed
+            frame.fed = own or recorder.lineage.of(leaf for _, leaf in tensors)
         return states
+
+    def _record_inputs(
+        self, frame: Frame, tensors: Sequence[tuple[str, object]]
+    ) -> tuple[int, ...]:
+        put, path, fed_by = self.recorder.put, frame.site.path, self.recorder.fed_by
+        orders = [
+            put(path, leaf, Role.INPUT, slot, frame.at, producers=fed_by(leaf))
+            for slot, leaf in tensors
+        ]
+        return tuple(order for order in orders if order is not None)
 
     def record_result(self, frame: Frame, result: object, duration_s: float) -> None:
         """Record the tensors in what a call returned."""

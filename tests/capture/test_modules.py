@@ -1,14 +1,16 @@
 """Calls of modules: what is recorded, and that nothing else changes."""
 
 import copy
+import time
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
+from parity.capture import recorder
 from parity.errors import ConfigError, InputError
 from parity.tensors import Role, TapPlan
 
@@ -208,7 +210,7 @@ def test_a_second_recording_is_refused(recording, recording_in_memory) -> None:
 
 def test_what_hooks_of_others_return_is_what_is_recorded(recording) -> None:
     model = Net()
-    handle = model.act.register_forward_hook(lambda module, args, output: output * 0)
+    handle = model.act.register_forward_hook(lambda *call: call[2] * 0)
     with recording(model, inputs=False) as run, torch.no_grad():
         model(torch.randn(1, 4))
     handle.remove()
@@ -294,7 +296,7 @@ def test_selection_by_call_keeps_the_numbers(way: str, request) -> None:
 
 def test_something_else_than_a_module_is_refused(recording) -> None:
     with (
-        pytest.raises(ConfigError, match="'net' is a list, not a torch.nn.Module"),
+        pytest.raises(ConfigError, match=r"'net' is a list, not a torch\.nn\.Module"),
         recording({"net": []}),
     ):
         pass
@@ -303,20 +305,16 @@ def test_something_else_than_a_module_is_refused(recording) -> None:
 def test_time_of_a_call_excludes_recording(recording, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return F.relu(x)
+            return functional.relu(x)
 
     model = nn.Sequential(Slow(), Slow())
-    from parity.capture import recorder as module
-
-    real = module.as_array
+    real = recorder.as_array
 
     def slowly(leaf: object) -> np.ndarray:
-        import time
-
         time.sleep(0.02)
         return real(leaf)
 
-    monkeypatch.setattr(module, "as_array", slowly)
+    monkeypatch.setattr(recorder, "as_array", slowly)
     with recording(model) as run:
         model(torch.zeros(1))
     durations = {key: record.duration_s for key, record in run.records.items()}
@@ -328,7 +326,7 @@ def test_parameters_are_recorded_by_digest(recording) -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     with recording(model, params=True) as run:
         pass
-    assert {key for key in run.records} == {
+    assert set(run.records) == {
         "0:param.weight#0", "0:param.bias#0", "1:param.weight#0", "1:param.bias#0",
         "1:param.running_mean#0", "1:param.running_var#0", "1:param.num_batches_tracked#0",
     }  # fmt: skip
