@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.align import TensorView
+from parity.diffing.slabs import slab_groups
 from parity.diffing.source import TensorSource
 from parity.metrics import PairStatistics, pair_statistics_many
 
@@ -46,34 +47,46 @@ def measure(
     Returns:
         Statistics of leading shape `(len(pairs),)`, in the given order.
     """
-    parts = [PairStatistics.zero((0,))]
-    done = 0
-    for batch in _batches(reference, candidate, pairs):
-        left = [_tensor(reference, pair[0]) for pair in batch]
-        right = [_tensor(candidate, pair[1]) for pair in batch]
-        rtol, atol = (column[done : done + len(batch)] for column in tolerances)
-        parts.append(pair_statistics_many(left, right, rtol=rtol, atol=atol, threads=threads))
-        del left, right
+    parts, order, done = [PairStatistics.zero((0,))], [np.zeros(0, np.int64)], 0
+
+    def finish(members: Array, part: PairStatistics) -> None:
+        nonlocal done
+        parts.append(part)
+        order.append(members)
+        done += len(members)
         reference.release()
         candidate.release()
-        done += len(batch)
         if progress is not None:
             progress(done, len(pairs))
-    return PairStatistics.concatenate(parts)
+
+    groups, rest = slab_groups(reference, candidate, pairs, BATCH_BYTES)
+    for group in groups:
+        finish(group.members, group.statistics(tolerances, threads=threads))
+    for members in _batches(reference, candidate, pairs, rest):
+        left = [_tensor(reference, pairs[i][0]) for i in members]
+        right = [_tensor(candidate, pairs[i][1]) for i in members]
+        rtol, atol = (column[members] for column in tolerances)
+        part = pair_statistics_many(left, right, rtol=rtol, atol=atol, threads=threads)
+        del left, right
+        finish(members, part)
+    return PairStatistics.concatenate(parts)[np.argsort(np.concatenate(order))]
 
 
 def _batches(
-    reference: TensorSource, candidate: TensorSource, pairs: Sequence[Pair]
-) -> Iterator[Sequence[Pair]]:
-    start, held = 0, 0
-    for stop, (left, right) in enumerate(pairs):
-        size = _bytes(reference, left) + _bytes(candidate, right)
-        if stop > start and (held + size > BATCH_BYTES or stop - start >= BATCH_PAIRS):
-            yield pairs[start:stop]
-            start, held = stop, 0
+    reference: TensorSource, candidate: TensorSource, pairs: Sequence[Pair], rest: Sequence[int]
+) -> Iterator[Array]:
+    """Cut `rest`, positions in `pairs`, so that each part holds no more than it should."""
+    batch: list[int] = []
+    held = 0
+    for i in rest:
+        size = _bytes(reference, pairs[i][0]) + _bytes(candidate, pairs[i][1])
+        if batch and (held + size > BATCH_BYTES or len(batch) >= BATCH_PAIRS):
+            yield np.array(batch, np.int64)
+            batch, held = [], 0
+        batch.append(i)
         held += size
-    if start < len(pairs):
-        yield pairs[start:]
+    if batch:
+        yield np.array(batch, np.int64)
 
 
 def _bytes(source: TensorSource, where: int | TensorView) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from parity.align import Alignment, TensorView
 from parity.diffing.source import TensorSource
@@ -12,8 +12,7 @@ from parity.tensors import TapKey, TapRecord, TensorSpec, Tier
 __all__ = ["Row", "plan_rows"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """Two places that an alignment put beside each other, or one without counterpart.
 
     Attributes:
@@ -87,15 +86,18 @@ def plan_rows(
     def right(where: int | TensorView) -> tuple[TapRecord, int | TensorView]:
         return _locate(candidate, theirs, where)
 
-    rows = [_pair(left(i), right(j)) for i, j in alignment.pairs]
-    rows += [_pair(left(view.reference), right(view.candidate)) for view in alignment.views]
-    missing = [*alignment.missing.tolist(), *alignment.missing_parts]
-    extra = [*alignment.extra.tolist(), *alignment.extra_parts]
-    for where in missing:
+    rows = [
+        Row(reference.records[ours[i]], candidate.records[theirs[j]], ours[i], theirs[j])
+        for i, j in alignment.pairs
+    ]
+    further = [_pair(left(view.reference), right(view.candidate)) for view in alignment.views]
+    for where in (*alignment.missing.tolist(), *alignment.missing_parts):
         record, place = left(where)
-        rows.append(Row(record, None, left=place))
-    rows.sort(key=_execution)
-    for where in extra:
+        further.append(Row(record, None, left=place))
+    if further:
+        # The pairs alone are in order already.
+        rows = sorted(rows + further, key=_execution)
+    for where in (*alignment.extra.tolist(), *alignment.extra_parts):
         record, place = right(where)
         rows.append(Row(None, record, right=place))
     return rows

@@ -15,6 +15,8 @@ from parity.tensors import Role, TapKey, TapRecord, TensorSpec, Tier
 __all__ = ["Array", "ArraySource", "CaptureSource", "TensorSource"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# Bytes `(m,)` uint8; of each record the first byte, -1 for none, and the size: int64 `(n,)` each.
+Slab = tuple[Array, Array, Array]
 
 
 class TensorSource(Protocol):
@@ -44,6 +46,10 @@ class TensorSource(Protocol):
         """The tensor of `records[position]`, read-only and valid until `release`."""
         ...
 
+    def slab(self) -> Slab | None:
+        """All tensors as parts of one array of bytes, where they lie so."""
+        ...
+
     def release(self) -> None:
         """Let go of the memory behind the views handed out so far."""
         ...
@@ -62,6 +68,10 @@ class CaptureSource:
     def view(self, position: int) -> Array:
         """The tensor of `records[position]`, of the shape and type in its specification."""
         return self.capture.view(position)
+
+    def slab(self) -> Slab:
+        """The mapped file, and where in it each record's tensor lies."""
+        return self.capture.slab()
 
     def release(self) -> None:
         """Give the mapped pages back to the system."""
@@ -90,6 +100,9 @@ class ArraySource:
     def view(self, position: int) -> Array:
         """The array behind `records[position]`."""
         return self._arrays[position]
+
+    def slab(self) -> None:
+        """There is none: the arrays lie where they lie."""
 
     def release(self) -> None:
         """Nothing to do: the arrays are the caller's."""
