@@ -130,7 +130,5 @@ def test_loads_neither_torch_nor_h5py() -> None:
         "import sys, parity.align\n"
         "print([m for m in ('torch', 'h5py', 'pandas', 'matplotlib') if m in sys.modules])"
     )
-    out = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

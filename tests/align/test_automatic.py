@@ -173,6 +173,16 @@ def test_digests_tell_apart_what_statistics_do_not(run) -> None:
         reference.against(candidate, mode="auto")
 
 
+def test_equal_digests_are_no_ambiguity(run) -> None:
+    reference, candidate = run(), run()
+    for path in "ab":
+        reference.put(path, np.arange(8.0))
+    candidate.put("x", np.arange(8.0))
+    blind = reference.without_statistics()
+    blind.records = [r._replace(digest="d") for r in blind.records]
+    assert list(blind.against(candidate, mode="auto").pairs) == [(0, 0)]
+
+
 def test_constant_tensors_are_no_landmarks(run, rng) -> None:
     """A dead activation in another layer of a diverging port must not pull the rest along."""
     reference, candidate = run(), run()

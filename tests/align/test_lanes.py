@@ -1,5 +1,7 @@
 """A tap that runs several times a pass meets itself layer by layer."""
 
+from itertools import islice
+
 import pytest
 
 
@@ -67,3 +69,18 @@ def test_a_shift_of_passes_is_one_for_all_layers(run, rng) -> None:
     assert reference.equal(candidate, result)
     assert len(result.pairs) == 24
     assert "stands beside call n+2" in result.notes[0]
+
+
+def test_calls_that_are_not_spread_evenly_over_the_passes_are_laid_end_to_end(run, rng) -> None:
+    reference, candidate = run(), run()
+    x, y = rng.normal(size=(1, 6, 4)), rng.normal(size=(1, 3, 4))
+    for piece in (x[:, :3], x[:, 3:]):
+        reference.put("a", piece)
+    reference.put("out", y)
+    tokens = iter(range(6))
+    for step, count in enumerate((2, 1, 3)):
+        for token in islice(tokens, count):
+            candidate.put("a", x[:, token : token + 1])
+        candidate.put("out", y[:, step : step + 1])
+    result = reference.against(candidate)
+    assert reference.equal(candidate, result)

@@ -28,6 +28,16 @@ def test_extra_calls_of_the_reference_are_seen_by_values(run, rng, extra: int) -
     )
 
 
+def test_both_sides_may_have_calls_of_their_own(run, rng) -> None:
+    reference, candidate = sides(run, rng, extra=2)
+    for path in "abc":
+        candidate.put(f"m.{path}", rng.normal(size=(1, 1, 16)), "generate")
+    result = reference.against(candidate)
+    assert reference.equal(candidate, result)
+    assert len(result.pairs) == 24
+    assert result.extra.tolist() == [24, 25, 26]
+
+
 def test_an_extra_call_of_the_candidate_is_seen_by_values(run, rng) -> None:
     candidate, reference = sides(run, rng, extra=1)
     result = reference.against(candidate)
