@@ -131,6 +131,7 @@ class TapRecord(NamedTuple):
         tier: how much of it was kept.
         statistics: of its elements, or None where the writer computed none.
         digest: hexadecimal xxh3-128 of its C-ordered bytes, or empty.
+        time_s: when it was recorded, in seconds since the recording began, or NaN.
     """
 
     key: TapKey
@@ -144,6 +145,7 @@ class TapRecord(NamedTuple):
     tier: Tier = Tier.TENSOR
     statistics: TensorStatistics | None = None
     digest: str = ""
+    time_s: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,7 +82,7 @@ def _statistics(stacks: list[Stack]) -> dict[str, Array]:
 
 def _block(stack: Stack, statistics: dict[str, Array]) -> RecordBlock:
     port, data = stack.port, stack.data
-    phases, calls, orders, steps, sources, producers, durations, threads = zip(
+    phases, calls, orders, steps, sources, producers, durations, threads, times = zip(
         *stack.waiting, strict=True
     )
     return RecordBlock(
@@ -98,6 +98,7 @@ def _block(stack: Stack, statistics: dict[str, Array]) -> RecordBlock:
             "step": steps,
             "thread": threads,
             "duration_s": durations,
+            "time_s": times,
         },
         phases=phases,
         sources=sources,

@@ -16,8 +16,8 @@ FIRST_ROWS = 16
 
 
 # What is known of a record whose tensor waits: phase, call, order, step, source, producers,
-# duration_s, thread. A plain tuple: a named one takes several times as long to make.
-Waiting = tuple[str, int, int, int, str, tuple[int, ...], float, int]
+# duration_s, thread, time_s. A plain tuple: a named one takes several times as long to make.
+Waiting = tuple[str, int, int, int, str, tuple[int, ...], float, int, float]
 
 
 class Stack:

@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import Mapping
 from threading import get_ident
+from time import monotonic
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,6 +71,7 @@ class StoreSink:
         self._ports: dict[tuple[str, int, str], Port] = {}
         self._threads: dict[int, int] = {}
         self._order = 0
+        self._began = monotonic()
         limits: tuple[object, ...] = (self.plan.phases, self.plan.calls, self.plan.steps)
         self._limited = any(limit is not None for limit in limits)
         self._batch = Batch(writer.append_block)
@@ -149,7 +151,8 @@ class StoreSink:
             thread = self._threads.get(ident)
             if thread is None:
                 thread = self._threads[ident] = len(self._threads)
-            waiting = (phase, call, order, step, source, producers, duration_s, thread)
+            time_s = monotonic() - self._began
+            waiting = (phase, call, order, step, source, producers, duration_s, thread, time_s)
             if array.nbytes > SMALL_BYTES:
                 self._write(port, waiting, array)
             else:
@@ -162,7 +165,7 @@ class StoreSink:
             self._batch.flush()
 
     def _write(self, port: Port, waiting: Waiting, array: Array) -> None:
-        phase, call, order, step, source, producers, duration_s, thread = waiting
+        phase, call, order, step, source, producers, duration_s, thread, time_s = waiting
         array = np.asarray(array, order="C")
         record = TapRecord(
             TapKey(port.path, port.role, port.slot, phase, call),
@@ -176,6 +179,7 @@ class StoreSink:
             port.tier,
             tensor_statistics(array),
             "" if port.tier is Tier.STATS else digest(array),
+            time_s,
         )
         self._writer.append(record, array if port.tier is Tier.TENSOR else None)
 

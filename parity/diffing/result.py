@@ -56,6 +56,7 @@ class TapDiff:
         floor: the relative L2 error that rounding alone explains here.
         source: the line that produced the reference's tensor.
         seconds: wall time of the call, reference and candidate; NaN where unknown.
+        gaps: time since the tensor recorded before it in the same thread, on both sides.
         piece: which part of a larger tensor was compared, in words; empty for the whole.
     """
 
@@ -72,6 +73,7 @@ class TapDiff:
     floor: float
     source: str = ""
     seconds: tuple[float, float] = (math.nan, math.nan)
+    gaps: tuple[float, float] = (math.nan, math.nan)
     piece: str = ""
 
 
@@ -98,6 +100,8 @@ class DiffTable:
     floor: FloatColumn
     reference_s: FloatColumn
     candidate_s: FloatColumn
+    reference_gap_s: FloatColumn
+    candidate_gap_s: FloatColumn
     metrics: Mapping[str, FloatColumn]
 
     def __len__(self) -> int:
@@ -121,6 +125,7 @@ class DiffTable:
             floor=float(self.floor[index]),
             source=self.sources[index],
             seconds=(float(self.reference_s[index]), float(self.candidate_s[index])),
+            gaps=(float(self.reference_gap_s[index]), float(self.candidate_gap_s[index])),
             piece=self.pieces[index],
         )
 
@@ -238,8 +243,29 @@ class DiffResult:
             "source": list(table.sources),
             "reference_s": table.reference_s,
             "candidate_s": table.candidate_s,
+            "reference_gap_s": table.reference_gap_s,
+            "candidate_gap_s": table.candidate_gap_s,
         }
         return pd.DataFrame(columns | dict(table.metrics))
+
+    def speed(self) -> pd.DataFrame:
+        """Both sides' time, tap by tap, summed over all calls.
+
+        Counted is the time from one recorded tensor to the next in the same thread, which every
+        port has, whether its taps are module calls or explicit. It contains the recording itself;
+        with `tier="stats"` that is least.
+
+        Returns:
+            One row a path, in execution order: `calls`, `reference_s`, `candidate_s`, `ratio`.
+        """
+        frame = self.to_frame()
+        frame = frame[frame["reference_gap_s"].notna() & frame["candidate_gap_s"].notna()]
+        grouped = frame.groupby("path", sort=False).agg(
+            calls=("call", "size"),
+            reference_s=("reference_gap_s", "sum"),
+            candidate_s=("candidate_gap_s", "sum"),
+        )
+        return grouped.assign(ratio=grouped["candidate_s"] / grouped["reference_s"])
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Relative error along execution, with the floor; see `parity.report.plots`."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from parity.align import TensorView
 from parity.diffing.measure import Pair, Progress, measure
 from parity.diffing.result import DiffTable
 from parity.diffing.rows import Row
@@ -64,7 +65,7 @@ def build_table(
     floors = _floors(rows)
     floors[positions] *= _cancellation([rows[i] for i in positions.tolist()], measured.metrics)
     decisions = _decide(rows, measured, floors, tolerance, allow_missing)
-    return _assemble(rows, measured, floors, decisions), measured
+    return _assemble(rows, sources, measured, floors, decisions), measured
 
 
 def _floors(rows: Sequence[Row]) -> Array:
@@ -136,7 +137,11 @@ def _types_differ(row: Row) -> bool:
 
 
 def _assemble(
-    rows: Sequence[Row], measured: Measured, floors: Array, decisions: Sequence[Decision]
+    rows: Sequence[Row],
+    sources: tuple[TensorSource, TensorSource],
+    measured: Measured,
+    floors: Array,
+    decisions: Sequence[Decision],
 ) -> DiffTable:
     after_all = max((row.reference.order for row in rows if row.reference), default=-1) + 1
     columns = {name: np.full(len(rows), math.nan) for name in COLUMNS}
@@ -163,9 +168,24 @@ def _assemble(
         floor=floors,
         reference_s=_seconds([row.reference for row in rows]),
         candidate_s=_seconds([row.candidate for row in rows]),
+        reference_gap_s=_gaps(sources[0], [row.left for row in rows]),
+        candidate_gap_s=_gaps(sources[1], [row.right for row in rows]),
         metrics=columns,
     )
 
 
 def _seconds(records: Sequence[Any]) -> Array:
     return np.array([r.duration_s if r is not None else math.nan for r in records], np.float64)
+
+
+def _gaps(source: TensorSource, places: Sequence[int | TensorView]) -> Array:
+    """Seconds since the tensor before in the same thread; NaN for parts, and for what is absent."""
+    records = source.records
+    threads = np.array([record.thread for record in records], np.int64)
+    times = np.array([record.time_s for record in records], np.float64)
+    gaps = np.full(len(records) + 1, math.nan)
+    for thread in np.unique(threads):
+        members = np.flatnonzero(threads == thread)
+        gaps[members[1:]] = np.diff(times[members])
+    # The last place is for rows that this side has nothing whole for.
+    return gaps[[place if isinstance(place, int) else -1 for place in places]]

@@ -2,7 +2,7 @@
 
 from parity.run.config import Config, Implementation, load_config
 from parity.run.pipeline import STAGES, Context, Observer, Stage, run
-from parity.run.result import CaptureState, Comparison, RunResult
+from parity.run.result import CaptureState, Comparison, RunResult, SpeechSpeed
 
 __all__ = [
     "STAGES",
@@ -13,6 +13,7 @@ __all__ = [
     "Implementation",
     "Observer",
     "RunResult",
+    "SpeechSpeed",
     "Stage",
     "load_config",
     "run",

@@ -85,6 +85,20 @@ class InlineCase(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 0
 
 
+class Audio(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a subject that speaks has its sound, so that its speed can be told.
+
+    Attributes:
+        waveform: the tap that holds the whole waveform; its last axis is time.
+        sample_rate: of the waveform, in hertz.
+        chunk: the tap whose first call yields the first sound.
+    """
+
+    waveform: str
+    sample_rate: int
+    chunk: str
+
+
 class Subject(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is ported.
 
@@ -94,6 +108,7 @@ class Subject(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         cases: `module:function` that returns the cases, as `parity.Case` values.
         case_options: keyword arguments of that function.
         output: the tap that is the model's output; by default the last of floating point.
+        audio: where its sound is, if it makes any.
     """
 
     name: str
@@ -101,6 +116,7 @@ class Subject(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cases: str = ""
     case_options: dict[str, Any] = {}
     output: str = ""
+    audio: Audio | None = None
 
 
 class RuleConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

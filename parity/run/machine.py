@@ -8,7 +8,7 @@ from typing import Any
 from parity import __version__
 from parity.report.machine import to_dict as diff_to_dict
 from parity.report.words import headline
-from parity.run.result import CaptureState, Comparison, RunResult
+from parity.run.result import CaptureState, Comparison, RunResult, SpeechSpeed
 
 __all__ = ["to_dict", "to_json"]
 
@@ -45,7 +45,17 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
             "candidate": _capture(comparison.capture),
         },
         "reports": {kind: str(path) for kind, path in comparison.reports.items()},
+        "speed": {side: _speed(speed) for side, speed in comparison.speed.items()},
         "diff": diff_to_dict(diff) if diff else None,
+    }
+
+
+def _speed(speed: SpeechSpeed) -> dict[str, float]:
+    return {
+        "audio_s": speed.audio_s,
+        "run_s": speed.run_s,
+        "first_audio_s": speed.first_audio_s,
+        "real_time_factor": speed.real_time_factor,
     }
 
 

@@ -17,6 +17,7 @@ from parity.run.captures import make_capture, plan_of
 from parity.run.cases import load_cases
 from parity.run.config import Config, Implementation
 from parity.run.result import CaptureState, Comparison, RunResult
+from parity.run.speech import speech_speed
 from parity.store import open_capture
 from parity.tensors import Case
 from parity.tolerance import Tolerance, build_rule, preset
@@ -77,6 +78,18 @@ def compare(comparison: Comparison, context: Context) -> Comparison:
     return replace(comparison, diff=result)
 
 
+def time_speech(comparison: Comparison, context: Context) -> Comparison:
+    """Stage: how fast both sides spoke, where the subject speaks."""
+    audio = context.config.subject.audio
+    if audio is None or comparison.diff is None:
+        return comparison
+    found = {
+        "reference": speech_speed(comparison.reference.path, audio),
+        "candidate": speech_speed(comparison.capture.path, audio),
+    }
+    return replace(comparison, speed={side: s for side, s in found.items() if s is not None})
+
+
 def report(comparison: Comparison, context: Context) -> Comparison:
     """Stage: the reports that the configuration asks for."""
     if comparison.diff is None:
@@ -93,7 +106,7 @@ def report(comparison: Comparison, context: Context) -> Comparison:
     return replace(comparison, reports=written)
 
 
-STAGES: Sequence[Stage] = (compare, report)
+STAGES: Sequence[Stage] = (compare, time_speech, report)
 
 
 def run(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity.diffing import DiffResult, Outcome
 
-__all__ = ["CaptureState", "Comparison", "RunResult"]
+__all__ = ["CaptureState", "Comparison", "RunResult", "SpeechSpeed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,26 @@ class CaptureState:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechSpeed:
+    """How fast a subject spoke while it was recorded.
+
+    Attributes:
+        audio_s: how long its waveform is.
+        run_s: how long the run took, from its first recorded tensor to its last.
+        first_audio_s: how long it took to the first sound.
+    """
+
+    audio_s: float
+    run_s: float
+    first_audio_s: float
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of sound for each second of the run; above 1 is faster than real time."""
+        return self.audio_s / self.run_s if self.run_s else math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One candidate on one case. Stages fill it in, one after the other.
 
@@ -38,6 +59,7 @@ class Comparison:
         reference: the reference's capture.
         capture: the candidate's capture.
         diff: their comparison; None where a capture holds nothing to compare.
+        speed: how fast reference and candidate spoke, by side; empty for what makes no sound.
         reports: the files written about it, by format.
     """
 
@@ -46,6 +68,7 @@ class Comparison:
     reference: CaptureState
     capture: CaptureState
     diff: DiffResult | None = None
+    speed: Mapping[str, SpeechSpeed] = field(default_factory=dict)
     reports: Mapping[str, Path] = field(default_factory=dict)
 
     @property

@@ -25,6 +25,7 @@ def screen(result: RunResult, *, rows: int = 12) -> RenderableType:
         parts += [Rule(title, style="dim"), *_problems(comparison)]
         if comparison.diff is not None:
             parts.append(Screen(comparison.diff, rows))
+        parts += [Padding(_speed(comparison), (1, 0, 0, 2))] if comparison.speed else []
         parts += [Padding(_reports(comparison), (1, 0, 1, 2))] if comparison.reports else []
     if len(result.comparisons) > 1:
         parts += [Rule("in short", style="dim"), _summary(result)]
@@ -40,6 +41,19 @@ def _problems(comparison: Comparison) -> list[RenderableType]:
         for name, state in named
         if state.problem
     ]
+
+
+def _speed(comparison: Comparison) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    for side, speed in comparison.speed.items():
+        said = (
+            f"{speed.audio_s:.2f} s of sound in {speed.run_s:.2f} s while recorded "
+            f"({speed.real_time_factor:.2f} × real time), "
+            f"the first after {speed.first_audio_s:.2f} s"
+        )
+        grid.add_row(f"{side}'s speed", said)
+    return grid
 
 
 def _reports(comparison: Comparison) -> Text:

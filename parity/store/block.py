@@ -26,7 +26,7 @@ class RecordBlock:
         spec: type and shape of each tensor.
         tier: how much of each is kept.
         data: the tensors, shape `(n, *spec.shape)`; read only for tier `tensor`.
-        columns: `call`, `order`, `step`, `thread`, `duration_s`, each of length n, as in
+        columns: `call`, `order`, `step`, `thread`, `duration_s`, `time_s`, each of length n, as in
             `TapRecord`.
         phases: of each record.
         sources: of each record.

@@ -16,7 +16,7 @@ __all__ = ["to_frame"]
 
 _PLAIN = (
     "call", "step", "order", "mean", "std", "min", "max", "l2", "nan_count", "inf_count",
-    "zero_count", "duration_s", "thread",
+    "zero_count", "duration_s", "time_s", "thread",
 )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class IndexWriter:
         key, code = record.key, self._strings.code
         packed = INDEX_STRUCT.pack(
             series.number, code(key.phase), code(record.source), record.thread,
-            key.call, record.step, record.order, row, -1, record.duration_s,
+            key.call, record.step, record.order, row, -1, record.duration_s, record.time_s,
             statistics.count, statistics.mean, statistics.std, statistics.min, statistics.max,
             statistics.l2, statistics.nan_count, statistics.inf_count, statistics.zero_count,
             self._producers_total, len(record.producers), TIER_CODES[record.tier], digest,

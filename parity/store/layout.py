@@ -37,7 +37,7 @@ _TIER_TYPE = h5py.enum_dtype({str(tier): code for tier, code in TIER_CODES.items
 _INDEX_FIELDS = (
     *((name, "<i4") for name in ("series", "phase", "source", "thread")),
     *((name, "<i8") for name in ("call", "step", "order", "row", "offset")),
-    ("duration_s", "<f8"),
+    *((name, "<f8") for name in ("duration_s", "time_s")),
     ("count", "<i8"),
     *((name, "<f8") for name in ("mean", "std", "min", "max", "l2")),
     *((name, "<i8") for name in ("nan_count", "inf_count", "zero_count", "producers_start")),
@@ -46,7 +46,7 @@ _INDEX_FIELDS = (
     ("digest", "S32"),
 )
 INDEX_TYPE = np.dtype(list(_INDEX_FIELDS))
-INDEX_STRUCT = struct.Struct("<4i5qdq5d4qiB32s")
+INDEX_STRUCT = struct.Struct("<4i5q2dq5d4qiB32s")
 
 # /noise/draws, one row a random draw; the first four are rows of /strings, `series` of /series.
 DRAW_TYPE = np.dtype(

@@ -30,7 +30,7 @@ def decoded_records(columns: Columns) -> tuple[TapRecord, ...]:
     texts, fed_by = columns.strings, columns.producers.tolist()
     records = []
     for (
-        series, phase, source, thread, call, step, order, _, _, duration_s,
+        series, phase, source, thread, call, step, order, _, _, duration_s, time_s,
         count, mean, std, low, high, l2, nans, infs, zeros, start, feeding, tier, digest,
     ) in columns.table.tolist():  # fmt: skip
         path, role, slot = taps[series]
@@ -40,7 +40,7 @@ def decoded_records(columns: Columns) -> tuple[TapRecord, ...]:
         record = TapRecord(
             TapKey(path, role, slot, texts[phase], call), specs[series], order, step, texts[source],
             tuple(fed_by[start : start + feeding]) if feeding else (), duration_s, thread,
-            TIERS[tier], statistics, digest.decode(errors="replace"),
+            TIERS[tier], statistics, digest.decode(errors="replace"), time_s,
         )  # fmt: skip
         records.append(record)
     return tuple(records)

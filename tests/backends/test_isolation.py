@@ -56,7 +56,7 @@ def test_modules_of_the_current_folder_are_found_as_in_an_interactive_session(
     code = (
         f"from parity.backends import run_isolated; print(run_isolated('{jobs}:add', 2, 3).value)"
     )
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "5\n"
@@ -184,7 +184,7 @@ def test_it_dies_with_the_process_that_started_it(jobs: str, tmp_path: Path) -> 
         run_isolated("{jobs}:wait_for_parent", {str(tmp_path / "pid")!r})
     """)
     path = os.pathsep.join([str(tmp_path), str(Path.cwd())])
-    parent = subprocess.Popen([sys.executable, "-c", script], env={"PYTHONPATH": path})  # noqa: S603
+    parent = subprocess.Popen([sys.executable, "-c", script], env={"PYTHONPATH": path})
     try:
         for _ in range(200):
             if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():

@@ -94,7 +94,7 @@ def test_listing_and_opening_files_loads_no_framework() -> None:
         "available(); load('files', {'folder': '.'}); "
         "print(*(m for m in ('torch', 'h5py', 'pandas', 'matplotlib') if m in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 

@@ -94,7 +94,7 @@ def _seeded() -> None:
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     """No test may leave a trace of its recording in torch or threading."""
-    import threading  # noqa: PLC0415
+    import threading
 
     before = (torch.randn, torch.Tensor.normal_, nn.init.trunc_normal_, threading.Thread.start)
     yield

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests_text import text_of
 
 from parity.diffing import Outcome
 from parity.errors import ConfigError
 from parity.run import load_config, run
 from parity.run.screen import screen
+from tests_text import text_of
 
 Project = Callable[..., Path]
 
@@ -149,3 +149,25 @@ def test_an_unknown_name_lists_the_known_ones(project: Project) -> None:
         run(config, candidates=["rust"])
     with pytest.raises(ConfigError, match=r"cases: case0, case1|cases: case1, case0"):
         run(config, cases=["case7"])
+
+
+def test_a_subject_that_speaks_says_how_fast(project: Project) -> None:
+    file = project()
+    audio = 'audio = { waveform = "layer2", sample_rate = 4, chunk = "layer1" }'
+    file.write_text(file.read_text().replace("[reference]", f"{audio}\n\n[reference]"))
+    (comparison,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
+    assert comparison.speed.keys() == {"reference", "candidate"}
+    speed = comparison.speed["candidate"]
+    assert speed.audio_s == 2.0
+    assert 0 < speed.first_audio_s <= speed.run_s
+    assert speed.real_time_factor == pytest.approx(2.0 / speed.run_s)
+
+
+def test_both_sides_are_timed_tap_by_tap(project: Project) -> None:
+    project()
+    (comparison,) = run(load_config(), candidates=["clean"], cases=["case0"]).comparisons
+    assert comparison.diff is not None
+    table = comparison.diff.speed()
+    # The first tap has none before it.
+    assert list(table.index) == ["layer1", "layer2"]
+    assert (table[["reference_s", "candidate_s", "ratio"]] > 0).all(axis=None)

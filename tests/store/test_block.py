@@ -23,6 +23,7 @@ def records_of(stack: np.ndarray, digest_of: Callable[..., TapRecord]) -> list[T
             source=f"f.py:{row % 3}",
             producers=tuple(range(row % 4)),
             duration_s=row / 8,
+            time_s=row / 16,
             thread=row % 2,
             statistics=TensorStatistics(tensor.size, 0.5, row, -1, 2, 3, row, 0, 1),
             digest=digest_of(tensor, row).digest,
@@ -45,7 +46,7 @@ def block_of(records: list[TapRecord], stack: np.ndarray, tier: Tier = Tier.TENS
             "call": [record.key.call for record in records],
             **{
                 name: [getattr(record, name) for record in records]
-                for name in ("order", "step", "thread", "duration_s")
+                for name in ("order", "step", "thread", "duration_s", "time_s")
             },
         },
         phases=[record.key.phase for record in records],

@@ -152,8 +152,8 @@ def test_a_record_comes_back_whole(
     records = [
         make_record(
             tensor, order, "décoder/0 %.~", slot="1.key", phase="generate", call=order, step=order,
-            source="mlp.py:95", producers=(0, 4)[:order], duration_s=0.25, thread=3, tier=tier,
-            statistics=statistics,
+            source="mlp.py:95", producers=(0, 4)[:order], duration_s=0.25, time_s=0.5, thread=3,
+            tier=tier, statistics=statistics,
         )
         for order, tier in enumerate(Tier)
     ]  # fmt: skip

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity_files.backend import FilesBackend
 
 from parity.backends import MemorySink
 from parity.tensors import Case, TapPlan
+from parity_files.backend import FilesBackend
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Dump = Callable[..., Path]

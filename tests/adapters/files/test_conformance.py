@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from parity_files.backend import FilesBackend
 
 from parity.backends.conformance import BackendConformance, Subject
 from parity.tensors import Case, TensorSpec
+from parity_files.backend import FilesBackend
 
 
 class TestFilesBackend(BackendConformance):

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parity_files.backend import FilesBackend
 
 from parity.backends import MemorySink
 from parity.errors import InputError
 from parity.tensors import Case, TapPlan
+from parity_files.backend import FilesBackend
 
 Read = Callable[..., MemorySink]
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -6,13 +6,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from parity_torch.backend import TorchBackend
-from parity_torch.module_program import ModuleProgram, to_torch
 from torch import nn
 
 from parity.backends import MemorySink, load
 from parity.errors import BackendError, ConfigError, InputError, NoiseTapeError
 from parity.tensors import Case, NoiseDraw, Role, TapPlan
+from parity_torch.backend import TorchBackend
+from parity_torch.module_program import ModuleProgram, to_torch
 
 ONES = Case("short", arrays={"x": np.ones((2, 4), np.float32)}, seed=3)
 THREE = Case("three", arrays={"x": np.arange(6, dtype=np.float32).reshape(2, 3)}, seed=3)

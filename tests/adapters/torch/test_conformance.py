@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from parity_torch.backend import TorchBackend
 
 from parity.backends.conformance import BackendConformance, Subject
 from parity.tensors import Case, TensorSpec
+from parity_torch.backend import TorchBackend
 
 
 class TestTorchBackend(BackendConformance):

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from parity_torch.pocket_tts import Program
-from parity_torch.pocket_tts.model import Model, load_model
 
 from fixtures.pocket_tts.build import ensure
 from fixtures.pocket_tts.cases import case
@@ -18,6 +16,8 @@ from fixtures.pocket_tts.reference import Program as Reference
 from parity.backends import MemorySink, Recorded
 from parity.capture import Options, record_into
 from parity.tensors import Case
+from parity_torch.pocket_tts import Program
+from parity_torch.pocket_tts.model import Model, load_model
 
 Tap = tuple[str, str, str]  # phase, path, slot
 

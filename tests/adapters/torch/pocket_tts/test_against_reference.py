@@ -131,4 +131,4 @@ def test_it_does_not_import_the_package_it_stands_for(assets, tmp_path):
         f"Program(assets={str(assets)!r}).run(Case('x', inputs, voice))\n"
         "assert 'pocket_tts' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)  # noqa: S603
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from parity_torch.pocket_tts import Program, load_config
-from parity_torch.pocket_tts.weights import Site
 
 from parity.errors import ConfigError, InputError
 from parity.tensors import Case
+from parity_torch.pocket_tts import Program, load_config
+from parity_torch.pocket_tts.weights import Site
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from parity_torch.pocket_tts import Program
 
 from fixtures.pocket_tts.build import ensure
 from fixtures.pocket_tts.cases import case
 from fixtures.pocket_tts.reference import Program as Reference
+from parity_torch.pocket_tts import Program
 
 pytestmark = pytest.mark.full_size
 

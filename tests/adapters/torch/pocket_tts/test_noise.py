@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from parity_torch.pocket_tts.noise import NoiseSource, noise_source
 
 from parity.errors import NoiseTapeError
 from parity.tensors import Case, NoiseDraw
+from parity_torch.pocket_tts.noise import NoiseSource, noise_source
 
 
 def source(case: Case, *, clamp: float | None = None, dtype=torch.float32) -> NoiseSource:

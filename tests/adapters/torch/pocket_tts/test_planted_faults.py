@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
+
 from parity_torch.pocket_tts import (
     attention,
     conv,
@@ -14,7 +16,6 @@ from parity_torch.pocket_tts import (
     seanet,
     transformer,
 )
-from torch.nn import functional
 
 
 def split_halves(x, turn):

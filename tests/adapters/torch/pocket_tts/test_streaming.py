@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from parity_torch.pocket_tts.config import TransformerConfig
 from parity_torch.pocket_tts.conv import conv, transposed_conv
 from parity_torch.pocket_tts.stream import Stream

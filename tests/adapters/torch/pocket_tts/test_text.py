@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parity_torch.pocket_tts.chunking import split_text
-from parity_torch.pocket_tts.config import TextConfig
-from parity_torch.pocket_tts.text import frames_after_eos, prepare
 from pocket_tts.models.text_chunking import prepare_text_prompt, split_into_best_sentences
 from pocket_tts.modules.text_conditioner import SentencePieceTokenizer
 
 from parity.errors import InputError
+from parity_torch.pocket_tts.chunking import split_text
+from parity_torch.pocket_tts.config import TextConfig
+from parity_torch.pocket_tts.text import frames_after_eos, prepare
 
 RULES = TextConfig(pad_short=True, replace={"’": "'", "‘": "'"})  # noqa: RUF001
 OTHER_RULES = TextConfig(

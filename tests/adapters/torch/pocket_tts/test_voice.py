@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from parity_torch.pocket_tts.voice import end_on_pause
 from pocket_tts.data.audio_utils import end_on_pause as package_end_on_pause
 
 from fixtures.pocket_tts.voices import VOICES, synthesise_voice
+from parity_torch.pocket_tts.voice import end_on_pause
 
 RATE = 24_000
 
