@@ -108,15 +108,17 @@ def _moments(elements: Array) -> _Moments:
         with np.errstate(over="ignore"):  # too slow to enter for every small tensor
             squares = dot(values, values)
     if math.isfinite(squares):  # else the other reductions would warn of inf - inf
-        return _finite_moments(values, squares)
+        # What needs no more digits is quicker in half the memory.
+        plain = elements if elements.dtype == np.float32 else values
+        return _finite_moments(plain, squares, float(np.add.reduce(values)))
     return _Moments(math.nan, squares, math.nan, math.nan, 0)
 
 
-def _finite_moments(values: Array, squares: float) -> _Moments:
+def _finite_moments(values: Array, squares: float, total: float) -> _Moments:
     # Comparing first is quicker for large arrays, and two calls for small ones.
     held = np.count_nonzero(values if values.size < 1024 else values != 0.0)
     return _Moments(
-        float(np.add.reduce(values)),
+        total,
         squares,
         float(np.minimum.reduce(values)),
         float(np.maximum.reduce(values)),
@@ -174,7 +176,7 @@ def _with_gaps(elements: Array) -> TensorStatistics:
         infs += int(np.count_nonzero(np.isinf(values)))
         held = values[np.isfinite(values)]
         if held.size:
-            parts.append(_finite_moments(held, dot(held, held)))
+            parts.append(_finite_moments(held, dot(held, held), float(np.add.reduce(held))))
     if nans + infs == elements.size:
         nan = math.nan
         return TensorStatistics(elements.size, nan, nan, nan, nan, nan, nans, infs, 0)
