@@ -144,9 +144,10 @@ def _check_signature(fd: int, path: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> CaptureFileError:
-    missing = isinstance(error, FileNotFoundError)
-    return CaptureFileError(
-        "does not exist" if missing else f"cannot be read: {error.strerror}",
-        where=str(path),
-        hint="check the path; `parity capture` writes a capture" if missing else None,
-    )
+    if isinstance(error, FileNotFoundError):
+        what, hint = "does not exist", "check the path; `parity capture` writes a capture"
+    elif isinstance(error, IsADirectoryError):
+        what, hint = "is a folder", f"`parity import {path} -o capture.h5` makes a capture of dumps"
+    else:
+        what, hint = f"cannot be read: {error.strerror}", "check that you may read it"
+    return CaptureFileError(what, where=str(path), hint=hint)
