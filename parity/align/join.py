@@ -116,7 +116,7 @@ def _ranked(reference: Shapes, candidate: Shapes, *, permuted: bool) -> dict[int
 def overlap(
     reference: Shapes, candidate: Shapes, *, permuted: bool = True, summed: bool = True
 ) -> tuple[Joined, ...]:
-    """The ways in which equally long calls of one side overlap to the single call of the other.
+    """The ways in which equally long calls of one side overlap to the fewer calls of the other.
 
     So do the outputs of a streamed transposed convolution, which are added up where they overlap,
     and the inputs of a streamed convolution, which are not.
@@ -127,7 +127,7 @@ def overlap(
         permuted: whether the order of axes may differ.
         summed: whether they are added up.
     """
-    if min(len(reference), len(candidate)) != 1 or len(reference) == len(candidate):
+    if len(reference) == len(candidate):
         return ()
     ranked = _ranked(reference, candidate, permuted=permuted)
     for rank in sorted(ranked):
@@ -142,14 +142,20 @@ def overlap(
 
 
 def _stride(option: Joined) -> int:
-    """The stride at which the pieces fill the frame with overlaps; 0 where there is none."""
-    whole, length, count = option.frames[0], option.pieces[0], len(option.pieces)
-    stride, rest = divmod(whole - length, count - 1)
+    """The stride at which the pieces fill the frames with overlaps; 0 where there is none.
+
+    Each frame holds `(frame - piece) / stride + 1` pieces, and all of them together every piece.
+    """
+    frames, length, count = option.frames, option.pieces[0], len(option.pieces)
+    stride, rest = divmod(sum(frames) - len(frames) * length, count - len(frames))
     if len(set(option.pieces)) > 1 or rest or not length <= 2 * stride < 2 * length:
         return 0
-    # A block that is a few whole pieces shorter is a block of fewer pieces.
-    fewer = count - whole // length
-    return 0 if whole % length == 0 and fewer <= MAX_FEWER else stride
+    if any(frame < length or (frame - length) % stride for frame in frames):
+        return 0
+    # Blocks that are a few whole pieces shorter are blocks of fewer pieces.
+    fewer = count - sum(frames) // length
+    even = all(frame % length == 0 for frame in frames)
+    return 0 if even and fewer <= MAX_FEWER else stride
 
 
 def _covers(option: Joined, *, partial: bool) -> bool:
@@ -209,11 +215,15 @@ def stretches(joined: Joined) -> list[Stretch]:
 def _overlapping_stretches(joined: Joined) -> list[Stretch]:
     length, stride = joined.pieces[0], joined.stride
     shared = length - stride if joined.summed else 0
-    last = len(joined.pieces) - 1
-    found = []
-    for piece in range(len(joined.pieces)):
-        start = shared if piece else 0
-        stop = length if piece == last else length - shared
-        if start < stop:
-            found.append(Stretch(0, piece * stride + start, piece, start, stop - start))
+    found, first = [], 0
+    for frame, whole in enumerate(joined.frames):
+        count = (whole - length) // stride + 1
+        for place in range(count):
+            start = shared if place else 0
+            stop = length if place == count - 1 else length - shared
+            if start < stop:
+                found.append(
+                    Stretch(frame, place * stride + start, first + place, start, stop - start)
+                )
+        first += count
     return found

@@ -317,6 +317,19 @@ def test_blocks_of_a_transposed_convolution_overlap(run, rng, swap: bool) -> Non
     )
 
 
+@pytest.mark.parametrize("swap", [False, True])
+def test_several_passes_of_overlapping_blocks_are_told_apart(run, rng, swap: bool) -> None:
+    steps, blocks = run(), run()
+    passes = [[rng.normal(size=(1, 4, 11)) for _ in range(count)] for count in (5, 3, 4)]
+    put_all(steps, "convtr", [piece for pieces in passes for piece in pieces], "decode")
+    put_all(blocks, "convtr", [overlap_added(pieces, 8) for pieces in passes], "decode")
+    reference, candidate = (blocks, steps) if swap else (steps, blocks)
+    result = align(reference.records, candidate.records)
+    assert reference.equal(candidate, result)
+    assert len(result.views) == 12
+    assert not len(result.missing) + len(result.extra)
+
+
 def test_blocks_that_overlap_completely_are_compared_at_the_ends(run, rng) -> None:
     reference, candidate = run(), run()
     pieces = [rng.normal(size=(1, 4, 8)) for _ in range(6)]
