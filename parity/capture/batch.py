@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.capture.port import Port, Stack, Waiting
-from parity.metrics import digest, statistics_columns
+from parity.metrics import digests, statistics_columns
 from parity.store.block import RecordBlock
 from parity.tensors import TensorSpec, Tier
 
@@ -21,13 +21,12 @@ __all__ = ["SMALL_BYTES", "Batch"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SMALL_BYTES = 16 * 1024  # larger ones gain nothing from company
-MOST_TENSORS = 8192
-MOST_BYTES = 16 * 2**20
-LATEST_SECONDS = 1.0  # what a killed run may lose of what it had recorded
+MOST_BYTES = 16 * 2**20  # of tensors that wait, and of what is known of them
+LATEST_SECONDS = 0.5  # what a killed run may lose of what it had recorded
 
 
 class Batch:
-    """Gathers small tensors until there are many, or until they have waited long.
+    """Gathers small tensors until they are many bytes, or have waited long.
 
     Args:
         write: takes each block of records.
@@ -36,25 +35,32 @@ class Batch:
     def __init__(self, write: Callable[[RecordBlock], None]) -> None:
         self._write = write
         self._dirty: list[Stack] = []
-        self._count = 0
         self._bytes = 0
         self._deadline = monotonic() + LATEST_SECONDS
 
-    def push(self, port: Port, waiting: Waiting, array: Array) -> None:
-        """Copy a tensor of any shape, and write out what waits when it is time."""
-        stack = port.stack_for(array)
-        if not stack.waiting:
+    def push(self, port: Port, waiting: Waiting, array: Array, now: float) -> None:
+        """Copy a tensor of any shape, and write out what waits when it is time.
+
+        Everything in one place, because it is done for every call of every module.
+        """
+        stack = port.last
+        if stack is None or stack.shape != array.shape or stack.dtype is not array.dtype:
+            stack = port.stack_for(array)
+        row = len(stack.waiting)
+        if row == 0:
             self._dirty.append(stack)
-        stack.push(waiting, array)
-        self._count += 1
-        self._bytes += array.nbytes
-        if self._count >= MOST_TENSORS or self._bytes >= MOST_BYTES or monotonic() > self._deadline:
+        elif row == stack.room:
+            stack.grow()
+        stack.rows[row] = array
+        stack.waiting.append(waiting)
+        self._bytes += stack.row_bytes
+        if self._bytes > MOST_BYTES or now > self._deadline:
             self.flush()
 
     def flush(self) -> None:
         """Write out everything that waits."""
         dirty, self._dirty = self._dirty, []
-        self._count = self._bytes = 0
+        self._bytes = 0
         for stacks in _by_spec(dirty).values():
             statistics = _statistics(stacks)
             first = 0
@@ -104,5 +110,5 @@ def _block(stack: Stack, statistics: dict[str, Array]) -> RecordBlock:
         sources=sources,
         producers=producers,
         statistics=statistics,
-        digests=[""] * len(data) if port.tier is Tier.STATS else [digest(row) for row in data],
+        digests=[""] * len(data) if port.tier is Tier.STATS else digests(data),
     )

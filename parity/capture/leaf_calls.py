@@ -26,23 +26,23 @@ def leaf_call(calls: CallRecorder, site: Site, inner: Call, sink: StoreSink) -> 
     tensor_type, now = torch.Tensor, perf_counter_ns
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if recorder.closed:
-            return inner(*args, **kwargs)
-        if kwargs or len(args) != 1:
-            return calls.run(site, inner, args, kwargs)
-        phase = here.phase
+        if kwargs or len(args) != 1 or recorder.closed:
+            return (
+                inner(*args, **kwargs) if recorder.closed else calls.run(site, inner, args, kwargs)
+            )
+        phase, before = here.phase, here.overhead_ns
         number = site.next_call(phase)
-        step = steps.get(phase, NO_STEP)
         fed = () if lineage is None else lineage.of_one(args[0])
-        before = here.overhead_ns
         start = now()
         result = inner(args[0])
         stop = now()
-        seconds = (stop - start + before - here.overhead_ns) * 1e-9
+        overhead = here.overhead_ns
+        seconds = (stop - start + before - overhead) * 1e-9
         try:
             array = result.numpy() if type(result) is tensor_type else None
         except (TypeError, RuntimeError):  # on another device, needs grad, bfloat16, ...
             array = None
+        step = steps.get(phase, NO_STEP) if steps else NO_STEP
         if array is None:
             frame = Frame(site, Moment(phase, number, step), wanted=True)
             frame.fed = fed
@@ -51,7 +51,7 @@ def leaf_call(calls: CallRecorder, site: Site, inner: Call, sink: StoreSink) -> 
             order = push(port, array, phase, number, step, "", fed, seconds)
             if lineage is not None and order is not None:
                 lineage.set(result, (order,))
-        here.overhead_ns += now() - stop
+        here.overhead_ns = overhead + now() - stop
         return result
 
     return call

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
 import torch
 
 __all__ = ["Lineage"]
 
-PURGE_EVERY = 4096
+PURGE_EVERY = 64
+# No tensor at all; a sparse tensor, or another without one memory.
+_NO_STORAGE = (AttributeError, NotImplementedError, RuntimeError)
 
 
 class Lineage:
@@ -34,20 +35,23 @@ class Lineage:
 
     def of_one(self, tensor: object) -> tuple[int, ...]:
         """The records that fed one tensor."""
-        storage = _storage(tensor)
-        return () if storage is None else self._fed.get(storage._cdata, ())
+        try:
+            return self._fed.get(tensor.untyped_storage()._cdata, ())  # type: ignore[attr-defined]
+        except _NO_STORAGE:
+            return ()
 
     def set(self, tensor: object, orders: tuple[int, ...]) -> None:
         """From now on, what lies in the memory of `tensor` came from the records `orders`."""
-        storage = _storage(tensor)
-        if storage is None:
+        try:
+            storage = tensor.untyped_storage()  # type: ignore[attr-defined]
+        except _NO_STORAGE:
             return
-        address = storage._cdata
-        if address not in self._fed:
-            self._references[address] = cast(int, storage._weak_ref())
-        self._fed[address] = orders
-        if len(self._fed) > self._purge_at:
-            self._purge()
+        fed, address = self._fed, storage._cdata
+        if address not in fed:
+            self._references[address] = storage._weak_ref()
+            if len(fed) > self._purge_at:
+                self._purge()
+        fed[address] = orders
 
     def close(self) -> None:
         """Let go of all storages."""
@@ -59,18 +63,10 @@ class Lineage:
     def _purge(self) -> None:
         for address, reference in tuple(self._references.items()):
             if torch.UntypedStorage._expired(reference):
-                del self._references[address], self._fed[address]
+                del self._references[address]
+                self._fed.pop(address, None)
                 _free(reference)
         self._purge_at = max(PURGE_EVERY, 2 * len(self._fed))
-
-
-def _storage(tensor: object) -> torch.UntypedStorage | None:
-    if not isinstance(tensor, torch.Tensor):
-        return None
-    try:
-        return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError):  # sparse and other tensors without one memory
-        return None
 
 
 def _free(reference: int) -> None:

@@ -11,6 +11,7 @@ Not seen are draws inside torch's own compiled code: dropout within
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -30,6 +31,9 @@ from parity.capture.values import UnrecordableError
 from parity.tensors import NoiseDraw
 
 __all__ = ["record_noise"]
+
+# Packages that do not import torch's drawing functions by name; torch itself was patched by name.
+_WITHOUT_DRAWS = frozenset({*sys.stdlib_module_names, "h5py", "numpy", "torch"} - {"__main__"})
 
 
 def record_noise(
@@ -51,7 +55,7 @@ def record_noise(
         wrapper = (_dropout if multiplies else _drawing)(tape, draw, function)
         patches.set(draw.owner, draw.name, wrapper)
         replacements[id(function)] = wrapper
-    patches.substitute(replacements)
+    patches.substitute(replacements, skip=_WITHOUT_DRAWS)
     if replay is not None:
         stack.push(lambda kind, *_: replay.finish() if kind is None else None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -81,19 +81,28 @@ class Patches:
         if isinstance(target.owner, types.ModuleType):
             self.substitute({id(target.raw): replacement})
 
-    def substitute(self, replacements: Mapping[int, Any]) -> None:
-        """Replace objects, by id, in the namespaces of all loaded modules."""
-        for module in tuple(sys.modules.values()):
+    def substitute(
+        self, replacements: Mapping[int, Any], *, skip: Collection[str] = frozenset()
+    ) -> None:
+        """Replace objects, by id, in the namespaces of all loaded modules.
+
+        Args:
+            replacements: id of an object -> what takes its place.
+            skip: top-level packages that need not be searched.
+        """
+        for name, module in tuple(sys.modules.items()):
             namespace = getattr(module, "__dict__", None)
-            if type(namespace) is not dict:
+            if type(namespace) is not dict or name.partition(".")[0] in skip:
                 continue
             if replacements.keys().isdisjoint(map(id, namespace.values())):
                 continue
             found = [
-                (n, replacements[id(v)]) for n, v in namespace.items() if id(v) in replacements
+                (name, replacements[id(value)])
+                for name, value in namespace.items()
+                if id(value) in replacements
             ]
-            for name, replacement in found:
-                self.set(module, name, replacement)
+            for attribute, replacement in found:
+                self.set(module, attribute, replacement)
 
     def set(self, owner: Any, name: str, value: Any) -> None:
         """Set one attribute and remember what it was."""

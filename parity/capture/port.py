@@ -13,6 +13,7 @@ __all__ = ["Port", "Stack", "Waiting"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 FIRST_ROWS = 16
+WAITING_BYTES = 400  # of what is known of one tensor
 
 
 # What is known of a record whose tensor waits: phase, call, order, step, source, producers,
@@ -29,9 +30,12 @@ class Stack:
         dtype: their element type.
         shape: their shape.
         waiting: what is known of each.
+        rows: memory for them, shape `(room, ...)`.
+        room: how many fit.
+        row_bytes: memory that one of them takes.
     """
 
-    __slots__ = ("_rows", "dtype", "port", "room", "shape", "spec", "waiting")
+    __slots__ = ("dtype", "port", "room", "row_bytes", "rows", "shape", "spec", "waiting")
 
     def __init__(self, port: Port, spec: TensorSpec, array: Array) -> None:
         self.port = port
@@ -40,21 +44,18 @@ class Stack:
         self.shape = array.shape
         self.waiting: list[Waiting] = []
         self.room = FIRST_ROWS
-        self._rows = np.empty((FIRST_ROWS, *array.shape), array.dtype)
+        self.row_bytes = array.nbytes + WAITING_BYTES
+        self.rows = np.empty((FIRST_ROWS, *array.shape), array.dtype)
 
     @property
     def data(self) -> Array:
         """The tensors, shape `(n, ...)`."""
-        return self._rows[: len(self.waiting)]
+        return self.rows[: len(self.waiting)]
 
-    def push(self, waiting: Waiting, array: Array) -> None:
-        """Copy one more tensor."""
-        row = len(self.waiting)
-        if row == self.room:
-            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
-            self.room *= 2
-        self._rows[row] = array
-        self.waiting.append(waiting)
+    def grow(self) -> None:
+        """Make room for as many again."""
+        self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
+        self.room *= 2
 
     def clear(self) -> None:
         """Forget the tensors; their memory is used again."""

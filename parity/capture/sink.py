@@ -116,6 +116,8 @@ class StoreSink:
     ) -> int | None:
         """Record one tensor of any shape; see `parity.backends.CaptureSink`."""
         port = self.port(path, role, slot)
+        if call is not None:
+            port.calls[phase] = call + 1
         return self.push(port, array, phase, call, step, source, producers, duration_s)
 
     def port(self, path: str, role: Role, slot: str) -> Port:
@@ -138,11 +140,11 @@ class StoreSink:
         producers: tuple[int, ...],
         duration_s: float,
     ) -> int | None:
-        """As `record`, by port."""
+        """As `record`, by port; calls with a number are not counted here."""
         with self._lock:
             if call is None:
                 call = port.calls.get(phase, 0)
-            port.calls[phase] = call + 1
+                port.calls[phase] = call + 1
             if not port.wanted or (self._limited and not self.plan.wants_call(phase, call, step)):
                 return None
             order = self._order
@@ -151,12 +153,14 @@ class StoreSink:
             thread = self._threads.get(ident)
             if thread is None:
                 thread = self._threads[ident] = len(self._threads)
-            time_s = monotonic() - self._began
-            waiting = (phase, call, order, step, source, producers, duration_s, thread, time_s)
+            now = monotonic()
+            waiting = (
+                phase, call, order, step, source, producers, duration_s, thread, now - self._began,
+            )  # fmt: skip
             if array.nbytes > SMALL_BYTES:
                 self._write(port, waiting, array)
             else:
-                self._batch.push(port, waiting, array)
+                self._batch.push(port, waiting, array, now)
             return order
 
     def flush(self) -> None:

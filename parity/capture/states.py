@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["STATE_NAMES", "own_state", "positional_names", "split_states"]
@@ -16,6 +17,12 @@ STATE_NAMES = ("*state*", "*cache*", "past_key_values")
 
 def positional_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of the positional parameters of a bound method or function; empty if unknown."""
+    plain = getattr(function, "__func__", None)
+    return _names_of(function) if plain is None else _names_of(plain)[1:]
+
+
+@lru_cache(maxsize=4096)  # a model has many modules of few classes
+def _names_of(function: Callable[..., Any]) -> tuple[str, ...]:
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -6,7 +6,7 @@ that into cosine, relative error, ULP and the rest, for one pair or thousands at
 
 from parity.metrics.columns import statistics_columns
 from parity.metrics.compare import pair_statistics, pair_statistics_many, pair_statistics_slab
-from parity.metrics.digest import digest
+from parity.metrics.digest import digest, digests
 from parity.metrics.measures import Metrics, metrics
 from parity.metrics.pair import PairStatistics
 from parity.metrics.single import tensor_statistics, tensor_statistics_rows
@@ -15,6 +15,7 @@ __all__ = [
     "Metrics",
     "PairStatistics",
     "digest",
+    "digests",
     "metrics",
     "pair_statistics",
     "pair_statistics_many",

@@ -32,7 +32,7 @@ class RecordBlock:
         sources: of each record.
         producers: of each record.
         statistics: the fields of `TensorStatistics`, each of shape `(n,)`.
-        digests: of each record, empty where none.
+        digests: of each record, empty where none; strings, or bytes of shape `(n,)`.
     """
 
     path: str
@@ -46,7 +46,7 @@ class RecordBlock:
     sources: Sequence[str]
     producers: Sequence[tuple[int, ...]]
     statistics: Mapping[str, Array]
-    digests: Sequence[str]
+    digests: Sequence[str] | Array
 
     def __len__(self) -> int:
         return len(self.phases)

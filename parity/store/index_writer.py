@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from itertools import chain, repeat
 
 import h5py
 import numpy as np
@@ -66,17 +68,23 @@ class IndexWriter:
         table["row"] = -1 if first_row is None else np.arange(first_row, first_row + size)
         for name, column in (*block.columns.items(), *block.statistics.items()):
             table[name] = column
-        code = self._strings.code
-        table["phase"] = [code(phase) for phase in block.phases]
-        table["source"] = [code(source) for source in block.sources]
+        table["phase"] = self._codes(block.phases)
+        table["source"] = self._codes(block.sources)
         table["digest"] = block.digests
-        counts = [len(producers) for producers in block.producers]
+        counts = list(map(len, block.producers))
         table["producers_count"] = counts
         table["producers_start"] = self._producers_total + np.cumsum(counts) - counts
         self._rows.append(table.tobytes())
-        self._places.extend((series, row) for row in table["row"].tolist())
-        self._producers.extend(order for producers in block.producers for order in producers)
+        rows = repeat(-1, size) if first_row is None else range(first_row, first_row + size)
+        self._places.extend(zip(repeat(series), rows))
+        self._producers.extend(chain.from_iterable(block.producers))
         self._producers_total += sum(counts)
+
+    def _codes(self, texts: Sequence[str]) -> int | list[int]:
+        """The numbers of the strings; one number where all are the same, as they mostly are."""
+        if texts and texts.count(texts[0]) == len(texts):
+            return self._strings.code(texts[0])
+        return [self._strings.code(text) for text in texts]
 
     def add_draw(self, draw: NoiseDraw, series: Series, row: int) -> None:
         """Take a random draw whose values are the series' `row`."""

@@ -140,7 +140,7 @@ def test_a_killed_run_leaves_a_readable_file(tmp_path) -> None:
         [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE
     ) as child:
         child.stdout.readline()
-        time.sleep(1.5)
+        time.sleep(2)  # longer than what a kill may cost
         os.kill(child.pid, signal.SIGKILL)
     with parity.open(path) as capture:
         assert not capture.complete

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.capture import StoreSink
+from parity.capture import StoreSink, batch
 from parity.capture.batch import SMALL_BYTES
 from parity.metrics import digest, tensor_statistics
 from parity.store import RecordBlock
@@ -26,7 +26,7 @@ class ListWriter:
         self.meta: dict[str, Any] = {}
 
     def append(self, record: TapRecord, array: np.ndarray | None) -> None:
-        facts = record._asdict() if hasattr(record, "_asdict") else {}
+        facts = record._asdict()
         kept = None if array is None else array.copy()
         self.rows[str(record.key)] = ({**facts, "statistics": record.statistics}, kept)
         self.orders.append(record.order)
@@ -37,7 +37,7 @@ class ListWriter:
             key = TapKey(block.path, block.role, block.slot, block.phases[row], call)
             statistics = {name: column[row] for name, column in block.statistics.items()}
             facts = {
-                "digest": block.digests[row],
+                "digest": str(np.asarray(block.digests, "U32")[row]),
                 "producers": block.producers[row],
                 "statistics": statistics,
             }
@@ -156,7 +156,8 @@ def test_mixed_shapes_of_one_tap_all_arrive_under_their_own_call(shapes) -> None
     assert sorted(writer.orders) == list(range(len(shapes)))
 
 
-def test_many_taps_and_many_calls_cross_the_batch(writer) -> None:
+def test_many_taps_and_many_calls_cross_the_batch(writer, monkeypatch) -> None:
+    monkeypatch.setattr(batch, "MOST_BYTES", 2**20)
     sink = StoreSink(writer)
     for number in range(20_000):
         sink.record(f"t{number % 7}", np.float32([number]))

@@ -1,0 +1,1 @@
+"""What capturing a forward pass costs, beside other people's ways of doing it."""
