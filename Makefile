@@ -4,7 +4,8 @@
 
 # uv installs exactly what uv.lock says. Where the machine has none, one is put into .tools/.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
-SYNC := $(UV) sync --locked --quiet --extra pocket-tts --extra fast
+# Inexact: what another target installed stays, so that going from one to the other costs nothing.
+SYNC := $(UV) sync --locked --quiet --inexact --extra pocket-tts --extra fast
 RUN := $(UV) run --no-sync
 
 # One thread: the subject is repeatable only then, and tests run side by side.

@@ -74,18 +74,33 @@ class Found:
 
 
 def _anchor(task: Task) -> None:
-    """Settle the pairs whose content is each other's and nobody else's."""
+    """Settle the pairs whose content is each other's and nobody else's.
+
+    Taps of one side that hold the same values, such as a block and its last layer, count as one:
+    which of them is which does not matter, and they are paired in order.
+    """
     apart = np.where(np.isfinite(task.likeness.shape), task.likeness.apart, 1.0)
+    twins = _twins(task.reference), _twins(task.candidate)
     for row, column in _mutual(-apart):
         here = apart[row, column]
-        others = np.concatenate([np.delete(apart[row], column), np.delete(apart[:, column], row)])
+        rows, columns = twins[0][row], twins[1][column]
+        others = np.concatenate([np.delete(apart[row], columns), np.delete(apart[:, column], rows)])
         lonely = not others.size or others.min() > LONELY * max(here, 1e-6)
         varied = task.reference[row].fingerprint[1] > 0
         if here < ANCHOR and lonely and varied:
-            task.settled[row] = column
+            task.settled.update(zip(rows, columns, strict=False))
     disorder = len(task.out_of_order())
     if len(task.settled) >= MIN_ANCHORS and disorder > (1 - MIN_IN_ORDER) * len(task.settled):
         task.ordered = False
+
+
+def _twins(items: Sequence[Item]) -> list[list[int]]:
+    """For each item, all that hold the same values in the same shapes, itself included."""
+    groups: dict[object, list[int]] = {}
+    keys = [(item.series.shapes, item.digest or item.fingerprint.tobytes()) for item in items]
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return [groups[key] for key in keys]
 
 
 def _mutual(score: FloatArray) -> list[tuple[int, int]]:

@@ -12,8 +12,7 @@ from parity.cli.selection import plan_of, selection_options
 
 __all__ = ["command"]
 
-EXAMPLES = r"""
-\b
+EXAMPLES = r"""\b
 Examples:
   parity import dumps/ -o port.h5
   parity import dump.safetensors -o port.h5 --layout layout.toml
@@ -31,7 +30,7 @@ layout.toml: rules by the path as dumped
   rename  = [{match = 'blk\.(\d+)\.(.+)', to = 'layers.\1.\2'}]
   view    = [{path = "blk.*", dtype = "bfloat16"}]
   permute = [{path = "conv", axes = [0, 2, 1]}]
-"""
+""".replace("\\b\n", "\b\n")  # click's mark for a paragraph to be left as it is
 
 
 @click.command("import", epilog=EXAMPLES)

@@ -45,7 +45,7 @@ def diff(
     candidate: Side,
     *,
     tolerance: Tolerance | str = "fp32",
-    renames: Sequence[str] = (),
+    renames: str | Sequence[str] | Mapping[str, str] = (),
     layouts: Mapping[str, tuple[int, ...]] | None = None,
     mode: Mode = "exact",
     plan: TapPlan | None = None,
@@ -60,7 +60,7 @@ def diff(
         reference: a capture file, an open capture, or named arrays or tensors of any shape.
         candidate: the same of the port.
         tolerance: rules to judge by, or the name of a preset.
-        renames: ordered rules `candidate -> reference` over tap paths.
+        renames: ordered rules `candidate -> reference` over tap paths, or a mapping of such.
         layouts: by glob over tap paths, the permutation that brings a candidate's axes into the
             reference's order.
         mode: `exact` matches by name, `auto` by order, shape and content.
@@ -84,7 +84,7 @@ def diff(
     alignment = align(
         [sources[0].records[i] for i in chosen[0]],
         [sources[1].records[i] for i in chosen[1]],
-        renames=[Rename.parse(text) for text in renames],
+        renames=[Rename.parse(text) for text in _rules(renames)],
         layouts=[LayoutRule(pattern, tuple(axes)) for pattern, axes in (layouts or {}).items()],
         mode=mode,
         read_reference=_reader(sources[0]),
@@ -95,7 +95,9 @@ def diff(
         rows, sources, rules, allow_missing, threads=threads, progress=progress
     )
     outcome, because = conclude(table, measured)
-    notes = tuple(note for source in sources for note in source.notes)
+    notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
+    if output and all(key.path != output for key in table.keys):
+        left_out = (*left_out, f"no tap is called {output!r}, which is named as the output")
     if outcome is Outcome.HOLDS and notes:
         # What was recorded agrees; what was not reached may not.
         outcome, because = Outcome.INVALID, notes[0]
@@ -110,6 +112,15 @@ def diff(
         facts={"reference": sources[0].facts, "candidate": sources[1].facts},
         output=output,
     )
+
+
+def _rules(renames: str | Sequence[str] | Mapping[str, str]) -> Sequence[str]:
+    """Rename rules as text, however they were given."""
+    if isinstance(renames, str):
+        return (renames,)
+    if isinstance(renames, Mapping):
+        return [f"{candidate} -> {reference}" for candidate, reference in renames.items()]
+    return renames
 
 
 def _reader(source: TensorSource) -> Callable[[TapRecord], Array]:

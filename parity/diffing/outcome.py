@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from parity.diffing.result import DiffTable, Outcome
 from parity.diffing.table import Measured
-from parity.tolerance import inconclusive
+from parity.tensors import Role
+from parity.tolerance import Verdict, inconclusive
 
 __all__ = ["conclude"]
 
@@ -24,14 +27,27 @@ def conclude(table: DiffTable, measured: Measured) -> tuple[Outcome, str]:
         return Outcome.INVALID, _nothing(table)
     if not table.ok.all():
         return Outcome.BROKEN, ""
-    if not table.compared.any():
-        return Outcome.INVALID, "no tensor could be compared"
+    why = _proves_nothing(table, measured)
+    return (Outcome.INVALID, why) if why else (Outcome.HOLDS, "")
+
+
+def _proves_nothing(table: DiffTable, measured: Measured) -> str:
+    """Why the agreement of everything shows nothing; empty where it does."""
+    if undecided := sum(verdict is Verdict.UNDECIDED for verdict in table.verdicts):
+        return (
+            f"of {undecided:,} tensors too little was kept to compare them; their statistics "
+            "agree, which proves nothing. Record them with tier `tensor`"
+        )
+    roles = {table.keys[i].role for i in np.flatnonzero(table.compared)}
+    if roles <= {Role.PARAM}:
+        only = "only parameters were" if roles else "no tensor could be"
+        return f"{only} compared: did anything run while it was recorded?"
     by_digest = int(table.compared.sum()) > len(measured.positions)
     if (why := inconclusive(measured.metrics)) and not by_digest:
-        return Outcome.INVALID, why
+        return why
     if _same_everywhere(table, measured):
-        return Outcome.INVALID, "the candidate holds the same tensor under every name"
-    return Outcome.HOLDS, ""
+        return "the candidate holds the same tensor under every name"
+    return ""
 
 
 def _nothing(table: DiffTable) -> str:

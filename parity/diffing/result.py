@@ -130,7 +130,7 @@ class DiffTable:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DiffResult:
     """A reference and a candidate compared, tensor by tensor.
 
@@ -203,12 +203,9 @@ class DiffResult:
 
     @property
     def at_the_output(self) -> TapDiff | None:
-        """The last compared tensor of the output; of all of floating point where none is named."""
+        """The last compared tensor of the output; None where nobody said which tap that is."""
         for i in np.flatnonzero(self.table.compared)[::-1]:
-            spec = self.table.references[i]
-            if self.table.keys[i].path == self.output or (
-                not self.output and spec is not None and "float" in spec.dtype
-            ):
+            if self.table.keys[i].path == self.output:
                 return self.table.row(int(i))
         return None
 
@@ -277,6 +274,9 @@ class DiffResult:
         from parity.report.words import headline  # noqa: PLC0415 - report stands above diffing
 
         return headline(self)
+
+    def __repr__(self) -> str:
+        return f"<DiffResult: {self}>"
 
     def _repr_html_(self) -> str:
         from parity.report.html import fragment  # noqa: PLC0415 - report stands above diffing

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from parity.errors import InputError
+from parity.metrics import digest, tensor_statistics
 from parity.store import Capture
-from parity.tensors import Role, TapKey, TapRecord, TensorSpec, Tier
+from parity.tensors import Role, TapKey, TapRecord, TensorSpec
 
 __all__ = ["Array", "ArraySource", "CaptureSource", "TensorSource"]
 
@@ -91,8 +91,8 @@ class ArraySource:
                 key=TapKey(name, Role.TAP),
                 spec=TensorSpec(array.dtype.name, array.shape),
                 order=order,
-                duration_s=math.nan,
-                tier=Tier.TENSOR,
+                statistics=tensor_statistics(array),
+                digest=digest(array),
             )
             for order, (name, array) in enumerate(zip(arrays, self._arrays, strict=True))
         )

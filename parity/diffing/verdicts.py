@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from parity.diffing.rows import Row
-from parity.tensors import TensorStatistics
+from parity.tensors import Role, TensorStatistics
 from parity.tolerance import Verdict, dtype_floor
 
 __all__ = ["Decision", "decide_unmeasured"]
@@ -66,20 +66,21 @@ def _by_record(row: Row) -> Decision:
     """By digest or statistics, where at least one side kept no tensor."""
     reference, candidate = row.reference, row.candidate
     assert reference is not None and candidate is not None  # noqa: S101, PT018
-    if row.piece:
-        return Decision(Verdict.DRIFT, ok=False, reason=_NOT_KEPT)
-    if reference.digest and reference.digest == candidate.digest:
+    if reference.digest and reference.digest == candidate.digest and not row.piece:
         return Decision(Verdict.IDENTICAL, ok=True, reason="", compared=True)
-    if reference.statistics is None or candidate.statistics is None:
-        return Decision(Verdict.DRIFT, ok=False, reason=f"the digests differ; {_NOT_KEPT}")
+    same_type = reference.spec.dtype == candidate.spec.dtype
+    if reference.key.role is Role.PARAM and same_type and candidate.digest:
+        # Weights are copied, not computed: no rounding explains other bits.
+        reason = "the weights are not the same (their digests differ)"
+        return Decision(Verdict.DIVERGENT, ok=False, reason=reason, compared=True)
+    if row.piece or reference.statistics is None or candidate.statistics is None:
+        return Decision(Verdict.UNDECIDED, ok=True, reason=_NOT_KEPT)
     floor = max(dtype_floor(reference.spec.dtype, candidate.spec.dtype), STATISTICS_NOISE)
     off = _largest_deviation(reference.statistics, candidate.statistics)
     if not off <= 2 * floor:
         reason = f"statistics differ by {off:.1e} of the norm; {_NOT_KEPT}"
-        return Decision(Verdict.DIVERGENT, ok=False, reason=reason)
-    if reference.digest and candidate.digest and not floor > STATISTICS_NOISE:
-        return Decision(Verdict.DRIFT, ok=False, reason=f"the digests differ; {_NOT_KEPT}")
-    return Decision(Verdict.WITHIN_NOISE, ok=True, reason="", compared=True)
+        return Decision(Verdict.DIVERGENT, ok=False, reason=reason, compared=True)
+    return Decision(Verdict.UNDECIDED, ok=True, reason=_NOT_KEPT)
 
 
 _NOT_KEPT = "the tensors were not kept: record them with tier `tensor`"

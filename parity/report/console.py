@@ -38,12 +38,13 @@ COLOURS = {
     Verdict.DTYPE: "red",
     Verdict.MISSING: "magenta",
     Verdict.EXTRA: "cyan",
+    Verdict.UNDECIDED: "yellow",
 }
 # Widths in characters, and how much fits a screen that is read at a glance.
 WIDE = 110
 AGREEING_ROWS = 5
 NOTES = 4
-NUMBERS = ("rel. error", "floor", "cosine", "max |Δ|", "ULP")
+NUMBERS = ("rel. error", "floor", "1 − cosine", "max |Δ|", "ULP")
 MARKS = {
     Outcome.HOLDS: Text("✓ ", style="bold green"),
     Outcome.BROKEN: Text("✗ ", style="bold red"),
@@ -116,7 +117,7 @@ def _lines(result: DiffResult) -> Iterable[tuple[str, Text]]:
 def _scaled(errors: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Text:
     finite = errors[np.isfinite(errors)]
     top = f"up to {finite.max():.1e}" if finite.size and finite.max() > 0 else "none"
-    more = "" if finite.size == errors.size else ", × not finite"
+    more = "" if finite.size == errors.size else ", × not known"
     return Text.assemble((sparkline(errors), "cyan"), (f"  {top}{more}", "dim"))
 
 
@@ -157,7 +158,7 @@ def _numbers(row: TapDiff) -> tuple[str, ...]:
     return (
         _short(metrics["rel_l2"]),
         _short(row.floor),
-        "" if math.isnan(metrics["cosine"]) else f"{metrics['cosine']:.7f}",
+        _short(metrics["one_minus_cosine"]),
         _short(metrics["max_abs"]),
         "" if math.isnan(metrics["max_ulp"]) else f"{metrics['max_ulp']:,.0f}",
     )

@@ -70,7 +70,7 @@ def _facts(result: DiffResult, first: TapDiff | None) -> list[tuple[str, str]]:
 
 
 def _row(row: TapDiff) -> dict[str, Any]:
-    numbers = ("rel_l2", "max_abs", "cosine", "pearson", "snr_db", "max_ulp")
+    numbers = ("rel_l2", "max_abs", "one_minus_cosine", "one_minus_pearson", "snr_db", "max_ulp")
     return {
         "path": printable(row.key.path),
         "place": place(row),

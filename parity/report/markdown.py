@@ -39,20 +39,20 @@ def _facts(result: DiffResult) -> str:
 
 
 def _table(rows: list[TapDiff]) -> str:
-    head = "| tap | where | verdict | rel. error | accepted | max abs | cosine |\n"
+    head = "| tap | where | verdict | rel. error | floor | max abs | 1 − cosine |\n"
     rule = "|---|---|---|--:|--:|--:|--:|\n"
     return head + rule + "\n".join(_row(row) for row in rows)
 
 
 def _row(row: TapDiff) -> str:
     metrics = row.metrics
-    numbers = [metrics["rel_l2"], row.floor, metrics["max_abs"]] if metrics else [math.nan] * 3
+    names = ("rel_l2", "max_abs", "one_minus_cosine")
+    error, largest, angle = (metrics.get(name, math.nan) for name in names)
     cells = [
         f"`{_code(row.key.path)}`",
         _cell(place(row)),
         NAMES.get(row.verdict, str(row.verdict)),
-        *("" if math.isnan(number) else f"{number:.1e}" for number in numbers),
-        f"{metrics['cosine']:.7f}" if metrics else "",
+        *("" if math.isnan(x) else f"{x:.1e}" for x in (error, row.floor, largest, angle)),
     ]
     return f"| {' | '.join(cells)} |"
 

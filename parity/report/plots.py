@@ -34,7 +34,7 @@ def plot_error(result: DiffResult, axes: Axes | None = None) -> Axes:
     good = result.table.ok[rows]
     axes.fill_between(
         x, EXACT / 2, np.clip(result.table.floor[rows], EXACT / 2, None),
-        color=ACCEPTED, alpha=0.12, linewidth=0, label="accepted",
+        color=ACCEPTED, alpha=0.12, linewidth=0, label="noise floor",
     )  # fmt: skip
     axes.scatter(x[good], drawn[good], s=5, color=ACCEPTED, label="within tolerance")
     axes.scatter(x[~good], drawn[~good], s=9, color=FAILING, label="not accepted")

@@ -33,6 +33,7 @@ NAMES = {
     Verdict.DTYPE: "of another type",
     Verdict.MISSING: "missing in the candidate",
     Verdict.EXTRA: "only in the candidate",
+    Verdict.UNDECIDED: "undecided",
 }
 
 
@@ -49,24 +50,32 @@ def headline(result: DiffResult) -> str:
 def _headline(result: DiffResult) -> str:
     if result.outcome is Outcome.INVALID:
         return f"Nothing can be concluded: {result.because}"
-    taps = len({key.path for key in result.table.keys})
     if result.outcome is Outcome.HOLDS:
-        return (
-            f"Parity holds: {result.compared:,} tensors at {taps:,} taps agree.{_largest(result)}"
-        )
-    failing = int((~result.table.ok).sum())
-    missing = result.counts.get(Verdict.MISSING, 0)
-    differ = f"{failing - missing:,} of {result.compared:,} compared tensors are not accepted"
-    lost = f", {missing:,} are missing" if missing else ""
-    return f"Parity does not hold: {differ}{lost}.{_at_the_output(result)}"
+        taps = len({key.path for key in result.table.keys})
+        agree = f"{_many(result.compared, 'tensor')} at {_many(taps, 'tap')}"
+        return f"Parity holds: {agree} agree.{_largest(result)}"
+    there = np.array([spec is not None for spec in result.table.candidates], bool)
+    differ, lost = int((~result.table.ok & there).sum()), int((~result.table.ok & ~there).sum())
+    found = []
+    if differ:
+        both = sum(spec is not None for spec in np.array(result.table.references, object)[there])
+        found.append(f"{differ:,} of {_many(both, 'tensor')} on both sides differ too much")
+    if lost:
+        found.append(f"{_many(lost, 'tensor')} of the reference are missing in the candidate")
+    return f"Parity does not hold: {', and '.join(found)}.{_at_the_output(result)}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _largest(result: DiffResult) -> str:
-    worst = result.worst(1)
-    if not worst or not worst[0].metrics["rel_l2"] > 0:
-        return " All are bit-identical." if worst else ""
-    return (
-        f" The largest relative error is {worst[0].metrics['rel_l2']:.1e}, at {worst[0].key.path}."
+    if set(result.counts) <= {Verdict.IDENTICAL, Verdict.MISSING, Verdict.EXTRA}:
+        return " All are bit-identical."
+    known = [row for row in result.worst(len(result)) if row.metrics["rel_l2"] >= 0][:1]
+    return "".join(
+        f" The largest relative error is {row.metrics['rel_l2']:.1e}, at {row.key.path}."
+        for row in known
     )
 
 
@@ -122,11 +131,11 @@ def place(row: TapDiff) -> str:
 
 
 def describe(row: TapDiff) -> str:
-    """The size of one row's error: `a relative error of 7.3e-04 (cosine 0.9999997)`."""
+    """The size of one row's error: `a relative error of 7.3e-04 (1 − cosine 2.7e-07)`."""
     error = row.metrics.get("rel_l2", math.nan)
     if math.isnan(error):
         return NAMES[row.verdict]
-    return f"a relative error of {error:.1e} (cosine {row.metrics['cosine']:.7f})"
+    return f"a relative error of {error:.1e} (1 − cosine {row.metrics['one_minus_cosine']:.1e})"
 
 
 def counts_line(result: DiffResult) -> str:

@@ -16,7 +16,7 @@ from parity.run.result import CaptureState
 from parity.run.reuse import can_reuse, capture_key, remember
 from parity.tensors import Case, Role, TapPlan
 
-__all__ = ["make_capture", "plan_of"]
+__all__ = ["make_capture", "plan_of", "slug"]
 
 
 def plan_of(config: Config) -> TapPlan:
@@ -59,6 +59,9 @@ def make_capture(
     key = capture_key(implementation, case, plan_of(config), depends)
     if config.store.reuse and not fresh and can_reuse(path, key):
         return CaptureState(path, reused=True)
+    # What an earlier run left must not be taken for this one's, should this one not begin at all.
+    for stale in (path, path.with_name(f"{path.name}.journal"), path.with_name(f"{path.name}.key")):
+        stale.unlink(missing_ok=True)
     started = time.monotonic()
     problem = _run(config, implementation, case, path, on_progress=on_progress)
     if not problem:
@@ -102,9 +105,10 @@ def _run(
 def _path(config: Config, case: str, implementation: str) -> Path:
     """Where a capture lies. Names come from users: they are reduced to what any disk can hold."""
     folder = config.resolve(config.store.folder)
-    return folder / _slug(config.subject.name) / _slug(case) / f"{_slug(implementation)}.h5"
+    return folder / slug(config.subject.name) / slug(case) / f"{slug(implementation)}.h5"
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """`name` as a part of a file's name: plain characters, and no two names the same."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-")[:60]
     return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"

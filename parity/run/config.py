@@ -245,5 +245,9 @@ def _check(config: Config) -> None:
 def _extend_python_path(config: Config) -> None:
     for folder in (*config.subject.python_path, "."):
         text = str(config.resolve(folder))
+        if not Path(text).is_dir():
+            raise ConfigError(
+                f"no such folder: {text}", where=f"{config.path}: subject.python_path"
+            )
         if text not in sys.path:
             sys.path.insert(0, text)

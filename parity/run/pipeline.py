@@ -13,7 +13,7 @@ from parity.capture.isolated import Notice
 from parity.diffing import diff
 from parity.errors import CaptureFileError, ConfigError, ParityError
 from parity.report.files import RENDERERS, render, write_text
-from parity.run.captures import make_capture, plan_of
+from parity.run.captures import make_capture, plan_of, slug
 from parity.run.cases import load_cases
 from parity.run.config import Config, Implementation
 from parity.run.result import CaptureState, Comparison, RunResult
@@ -92,15 +92,17 @@ def time_speech(comparison: Comparison, context: Context) -> Comparison:
 
 def report(comparison: Comparison, context: Context) -> Comparison:
     """Stage: the reports that the configuration asks for."""
-    if comparison.diff is None:
-        return comparison
     config = context.config
     folder = config.resolve(config.report.folder)
-    stem = f"{config.subject.name}-{comparison.case}-{comparison.candidate}"
+    stem = "-".join(slug(n) for n in (config.subject.name, comparison.case, comparison.candidate))
     title = f"{config.subject.name}: {comparison.candidate} on {comparison.case}"
     written = {}
     for kind in config.report.formats:
-        path = folder / f"{stem.replace('/', '-')}{RENDERERS[kind][0]}"
+        path = folder / f"{stem}{RENDERERS[kind][0]}"
+        if comparison.diff is None:
+            # An earlier run's report would be read as this one's.
+            path.unlink(missing_ok=True)
+            continue
         write_text(path, render(comparison.diff, kind, title=title))
         written[kind] = path
     return replace(comparison, reports=written)

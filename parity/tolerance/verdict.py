@@ -28,3 +28,5 @@ class Verdict(StrEnum):
     """The candidate has no such tap."""
     EXTRA = "extra"
     """Only the candidate has such a tap."""
+    UNDECIDED = "undecided"
+    """Too little was kept of the tensors to tell: their statistics agree, their bits may not."""

@@ -7,6 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from parity.capture import record
 from parity.diffing import Outcome, diff
 from parity.errors import CaptureFileError, ConfigError
 from parity.store import open_capture
@@ -223,10 +224,44 @@ class TestCaptureFiles:
     ) -> None:
         one = capture_of("a.h5", taps(), tier=tier)
         same, other = capture_of("b.h5", taps()), capture_of("c.h5", taps(layer1=poisoned(1e3)))
-        assert diff(one, same).outcome is Outcome.HOLDS
+        # Equal digests are equal bits; equal statistics are not.
+        held = Outcome.HOLDS if tier == "digest" else Outcome.INVALID
+        assert diff(one, same).outcome is held
         broken = diff(one, other)
         assert [row.key.path for row in broken.failures] == ["layer1"]
         assert "record them with tier `tensor`" in broken.failures[0].reason
+
+    @pytest.mark.parametrize("tier", ["stats", "digest"])
+    def test_permuted_tensors_with_equal_statistics_never_hold(
+        self, capture_of: Callable[..., Path], tier: str
+    ) -> None:
+        flipped = {name: array[::-1].copy() for name, array in taps().items()}
+        one, two = capture_of("a.h5", taps(), tier=tier), capture_of("b.h5", flipped, tier=tier)
+        result = diff(one, two)
+        assert result.outcome is Outcome.INVALID
+        assert set(result.counts) == {Verdict.UNDECIDED}
+        assert "bit-identical" not in str(result)
+
+    def test_other_weights_are_found_by_their_digests(self, tmp_path: Path) -> None:
+        torch = pytest.importorskip("torch")
+        paths = []
+        for name in ("a", "b"):
+            torch.manual_seed(0)
+            layer = torch.nn.Linear(4, 4)
+            if name == "b":
+                layer.weight.data[0, 0] += 1e-7
+            paths.append(tmp_path / f"{name}.h5")
+            with record(paths[-1], layer):
+                layer(torch.zeros(1, 4))
+        assert [row.key.port for row in diff(*paths).failures] == ["param.weight"]
+
+    def test_a_recording_of_nothing_proves_nothing(self, tmp_path: Path) -> None:
+        torch = pytest.importorskip("torch")
+        with record(tmp_path / "a.h5", torch.nn.Linear(4, 4)):
+            pass
+        result = diff(tmp_path / "a.h5", tmp_path / "a.h5")
+        assert result.outcome is Outcome.INVALID
+        assert "did anything run" in result.because
 
 
 class TestOneLogitNearZero:

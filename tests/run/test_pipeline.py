@@ -171,3 +171,31 @@ def test_both_sides_are_timed_tap_by_tap(project: Project) -> None:
     # The first tap has none before it.
     assert list(table.index) == ["layer1", "layer2"]
     assert (table[["reference_s", "candidate_s", "ratio"]] > 0).all(axis=None)
+
+
+def test_a_candidate_that_never_began_leaves_nothing_of_an_earlier_run(project: Project) -> None:
+    file = project()
+    (before,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
+    assert before.reports["json"].exists()
+    clean = '[candidates.clean]\nbackend = "toy_subject:Toy"'
+    text = file.read_text().replace(clean, '[candidates.clean]\nbackend = "toy_subject:Gone"')
+    file.write_text(text)
+    (after,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
+    assert after.exit_status == 2
+    assert after.diff is None
+    assert not before.reports["json"].exists()
+
+
+def test_a_folder_that_is_not_there_is_an_error(project: Project) -> None:
+    file = project()
+    file.write_text(file.read_text().replace('name = "toy"', 'name = "toy"\npython_path = ["srx"]'))
+    with pytest.raises(ConfigError, match=r"no such folder: .*srx"):
+        load_config(file)
+
+
+def test_an_output_that_is_not_there_is_said(project: Project) -> None:
+    file = project()
+    file.write_text(file.read_text().replace('name = "toy"', 'name = "toy"\noutput = "tokenz"'))
+    (comparison,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
+    assert comparison.diff is not None
+    assert any("no tap is called 'tokenz'" in note for note in comparison.diff.notes)
