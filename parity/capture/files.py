@@ -14,7 +14,7 @@ from parity.capture.options import Options
 from parity.capture.recorder import Recorder
 from parity.capture.recording import record_into
 from parity.capture.sink import Facts, StoreSink
-from parity.store import CaptureMeta, CaptureWriter
+from parity.store import CaptureMeta, CaptureWriter, open_capture
 from parity.tensors import Case, NoiseDraw, TapPlan
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def record(
     operations: bool | Sequence[str] = False,
     phases: Mapping[str, str] | None = None,
     steps: Mapping[str, str] | None = None,
-    noise: bool | Sequence[NoiseDraw] = True,
+    noise: bool | str | os.PathLike[str] | Sequence[NoiseDraw] = True,
     inputs: bool = True,
     states: bool = False,
     params: bool = True,
@@ -60,7 +60,8 @@ def record(
             True for all that compute, False for none.
         phases: the function during which each phase holds, by phase name.
         steps: the tap whose entry begins the next step, by phase name.
-        noise: True records every random draw; draws given here are replayed; False does neither.
+        noise: True records every random draw of torch; draws given here, or those of a capture
+            file given here, are replayed; False does neither.
         inputs: whether arguments of modules and functions are recorded.
         states: whether states passed as arguments (caches, histories) are recorded.
         params: whether digests and statistics of parameters and buffers are recorded.
@@ -80,6 +81,9 @@ def record(
         NoiseTapeError: the run does not draw what the replayed noise holds.
         CaptureFileError: the file cannot be written.
     """
+    if isinstance(noise, str | os.PathLike):
+        with open_capture(noise) as capture:
+            noise = capture.noise
     options = Options(
         plan=plan or TapPlan(),
         functions=functions,

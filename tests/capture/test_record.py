@@ -159,3 +159,13 @@ def test_a_compiled_module_is_recorded_at_its_border(recording) -> None:
         with recording({"m": model}, inputs=False) as run:
             assert torch.equal(model(x), plain)
     np.testing.assert_array_equal(run["m:output#0"], plain)
+
+
+def test_noise_is_replayed_from_a_file_too(tmp_path: Path) -> None:
+    model = Sampler()
+    with parity.record(tmp_path / "reference.h5", model):
+        first = run(model, seed=3)
+    with parity.record(tmp_path / "again.h5", model, noise=tmp_path / "reference.h5"):
+        again = run(model, seed=4)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, run(model, seed=4))

@@ -70,7 +70,8 @@ class TorchBackend:
             torch.manual_seed(case.seed)
             with record_into(sink, self._program.modules, self._options(case, plan)) as recorder:
                 for name, value in self._program.run(case).items():
-                    tap(name, value, role=Role.OUTPUT)
+                    if plan.wants_path(name, Role.OUTPUT):
+                        tap(name, value, role=Role.OUTPUT)
         if recorder.skipped:
             skipped = (f"{port} ({reason})" for port, reason in recorder.skipped.items())
             sink.describe({"skipped": "; ".join(skipped)})

@@ -75,8 +75,11 @@ def _arguments(
         for name, parameter in parameters.items()
         if parameter.default is parameter.empty and parameter.kind not in _VARIABLE
     ]
-    if len(tensors) == len(needed) == 1:
-        return list(tensors.values()), {}
+    if len(tensors) == len(needed) == 1 and not set(tensors) <= set(parameters):
+        value = next(iter(tensors.values()))
+        if parameters[needed[0]].kind is inspect.Parameter.KEYWORD_ONLY:
+            return [], {needed[0]: value}
+        return [value], {}
     _check_names(tensors, parameters, owner)
     return [], dict(tensors)
 

@@ -222,6 +222,16 @@ def test_arrays_by_name_by_position_and_alone() -> None:
     assert capture(nn.Identity(), Case("a", arrays={"anything": left}))["(root)"][0] == 5
 
 
+@pytest.mark.parametrize("name", ["ids", "anything"])
+def test_an_array_alone_goes_to_a_parameter_that_takes_keywords_only(name: str) -> None:
+    class KeywordOnly(nn.Module):
+        def forward(self, *, ids: torch.Tensor, cache: torch.Tensor | None = None) -> torch.Tensor:
+            assert cache is None
+            return ids + 1
+
+    assert capture(KeywordOnly(), Case("a", arrays={name: np.ones(2)}))["(root)"][0] == 2
+
+
 def test_inputs_go_by_name_too() -> None:
     class Scaled(nn.Module):
         def forward(self, x: torch.Tensor, *, scale: float = 1.0) -> torch.Tensor:
