@@ -36,7 +36,9 @@ class Watcher(Observer):
         if state.problem:
             self._console.print(f"[red]✗[/] {what}: failed", markup=True)
         elif state.reused:
-            self._console.print(f"[green]✓[/] {what}: reused, nothing has changed")
+            self._console.print(
+                f"[green]✓[/] {what}: reused, nothing that it is known to depend on has changed"
+            )
         else:
             size = state.path.stat().st_size / 2**20
             self._console.print(f"[green]✓[/] {what}: {state.seconds:.1f} s, {size:,.0f} MiB")

@@ -17,6 +17,7 @@ from parity.diffing.rows import Row
 from parity.diffing.source import TensorSource
 from parity.diffing.verdicts import Decision, decide_unmeasured, dtype_reason
 from parity.metrics import Metrics, metrics
+from parity.tensors import Role
 from parity.tolerance import Tolerance, Verdict, dtype_floor, judge
 
 __all__ = ["Measured", "build_table"]
@@ -24,15 +25,21 @@ __all__ = ["Measured", "build_table"]
 Array = np.ndarray[Any, np.dtype[Any]]
 # In a larger tensor, a few elements near zero do not make the whole norm small.
 FEW_ELEMENTS = 16
+# Three digits lost to cancellation are rare; beyond, an error is a finding.
+MOST_CANCELLATION = 1e3
 COLUMNS = tuple(field.name for field in fields_of(Metrics))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """The rows that were compared by value: their positions, and their metrics."""
+    """The rows that were compared by value: their positions, and their metrics.
+
+    `telling_digests` counts further rows, equal by digest, whose tensors hold more than one value.
+    """
 
     positions: Array
     metrics: Metrics
+    telling_digests: int = 0
 
 
 def build_table(
@@ -61,11 +68,21 @@ def build_table(
     statistics = measure(
         *sources, pairs, tolerance.element_tolerances(chosen), threads=threads, progress=progress
     )
-    measured = Measured(positions, metrics(statistics))
+    measured = Measured(positions, metrics(statistics), _telling_digests(rows))
     floors = _floors(rows)
     floors[positions] *= _cancellation([rows[i] for i in positions.tolist()], measured.metrics)
     decisions = _decide(rows, measured, floors, tolerance, allow_missing)
     return _assemble(rows, sources, measured, floors, decisions), measured
+
+
+def _telling_digests(rows: Sequence[Row]) -> int:
+    found = 0
+    for row in rows:
+        ours, theirs = row.reference, row.candidate
+        if not row.stored and ours is not None and theirs is not None and ours.statistics:
+            same = bool(ours.digest) and ours.digest == theirs.digest
+            found += same and ours.key.role is not Role.PARAM and ours.statistics.std > 0
+    return found
 
 
 def _floors(rows: Sequence[Row]) -> Array:
@@ -76,7 +93,9 @@ def _floors(rows: Sequence[Row]) -> Array:
         if row.reference is not None and row.candidate is not None:
             types = row.reference.spec.dtype, row.candidate.spec.dtype
             if types not in cache:
-                cache[types] = dtype_floor(*types)
+                # Between numbers that round and numbers that do not, nothing is due to rounding.
+                mixed = min(dtype_floor(one) for one in types) == 0.0
+                cache[types] = 0.0 if mixed else dtype_floor(*types)
             floors[i] = cache[types]
     return floors
 
@@ -86,7 +105,7 @@ def _cancellation(rows: Sequence[Row], found: Metrics) -> Array:
 
     A tensor of few elements, such as one logit, can come out near zero by cancellation; its
     rounding error is that of the terms it was added up from. What the same tap holds in its other
-    calls tells their size: the root mean square of its norms over all calls.
+    calls tells their size: the median of its norms, which no few large calls can raise.
 
     Args:
         rows: the compared rows.
@@ -102,8 +121,9 @@ def _cancellation(rows: Sequence[Row], found: Metrics) -> Array:
         taps.setdefault((key.path, key.port), []).append(i)
     for calls in taps.values():
         norms = np.nan_to_num(found.reference_norm[calls])
-        typical = float(np.sqrt(np.mean(np.square(norms))))
-        factors[calls] = np.maximum(typical / np.where(norms > 0, norms, typical or 1.0), 1.0)
+        typical = float(np.median(norms))
+        own = np.where(norms > 0, norms, typical or 1.0)
+        factors[calls] = np.clip(typical / own, 1.0, MOST_CANCELLATION)
     return factors
 
 

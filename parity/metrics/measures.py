@@ -25,7 +25,8 @@ class Metrics:
         count: elements of each side.
         compared: positions that are finite on both sides.
         cosine: `r.c / (|r| |c|)`; NaN when a norm is zero.
-        one_minus_cosine: the same distance from 1, without cancellation near it.
+        one_minus_cosine: the same distance from 1, without cancellation near it as long as the
+            norms are nearly equal; with norms a factor apart, float64's 1e-16 bounds it.
         pearson: cosine after subtracting the means; NaN when a side is constant.
         one_minus_pearson: the same distance from 1, without cancellation near it.
         rmse: `sqrt(mean(|d|**2))`.

@@ -44,6 +44,8 @@ def _markdown(result: DiffResult, title: str) -> str:
     return to_markdown(result, title=title)
 
 
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
 RENDERERS: Mapping[str, tuple[str, Callable[[DiffResult, str], str]]] = {
     "html": (".html", _html),
     "json": (".json", _json),
@@ -69,6 +71,7 @@ def write_text(path: str | Path, text: str) -> None:
         sys.stdout.write(text)
         return
     target = Path(path)
+    _refuse_to_destroy(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -83,6 +86,19 @@ def write_text(path: str | Path, text: str) -> None:
             raise
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(target)) from None
+
+
+def _refuse_to_destroy(target: Path) -> None:
+    """A report replaces a report, never a capture or a device that was named by mistake."""
+    hint = "name another file for the report"
+    if not target.exists():
+        return
+    if not target.is_file():
+        what = "is a folder" if target.is_dir() else "is not a plain file"
+        raise InputError(f"{what}, so no report is written there", where=str(target), hint=hint)
+    with target.open("rb") as file:
+        if file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE:
+            raise InputError("is a capture, and is kept", where=str(target), hint=hint)
 
 
 def _umask() -> int:

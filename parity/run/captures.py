@@ -56,6 +56,7 @@ def make_capture(
     path = _path(config, case.name, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     depends = [config.resolve(entry) for entry in implementation.depends]
+    depends += _named_files(config, implementation)
     key = capture_key(implementation, case, plan_of(config), depends)
     if config.store.reuse and not fresh and can_reuse(path, key):
         return CaptureState(path, reused=True)
@@ -67,6 +68,21 @@ def make_capture(
     if not problem:
         remember(path, key)
     return CaptureState(path, seconds=time.monotonic() - started, problem=problem)
+
+
+def _named_files(config: Config, implementation: Implementation) -> list[Path]:
+    """What options name that exists as a file or folder: dumps, weights, a built library."""
+    named = [value for value in implementation.options.values() if isinstance(value, str) and value]
+    places = [place / value for value in named for place in (Path.cwd(), config.root)]
+    return [place for place in dict.fromkeys(places) if _exists(place) and place != config.root]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        # Too long, or with characters that no name has: an option that is no path.
+        return False
 
 
 def _run(

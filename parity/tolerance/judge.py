@@ -18,6 +18,8 @@ __all__ = ["Judgement", "inconclusive", "judge"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+FINEST_FLUSHED = 1e-12
+
 _VERDICTS = tuple(Verdict)
 _IDENTICAL, _WITHIN_NOISE, _DRIFT, _DIVERGENT, _NONFINITE = range(5)
 
@@ -94,7 +96,8 @@ def _apply(rule: Rule, metrics: Metrics, floors: Array) -> tuple[list[Verdict], 
 def _codes(rule: Rule, metrics: Metrics, noise: Array) -> Array:
     """Which verdict the relative error deserves; written so that NaN is never within a bound."""
     nothing_but_agreed_gaps = metrics.nonfinite_agreed == metrics.count
-    negligible = metrics.max_abs <= rule.negligible_abs
+    # Only for types that cannot hold such numbers, or that devices flush them to zero in.
+    negligible = (metrics.max_abs <= rule.negligible_abs) & (noise > FINEST_FLUSHED)
     in_noise = (metrics.rel_l2 <= noise) | negligible | nothing_but_agreed_gaps
     drifts = (metrics.rel_l2 <= np.maximum(DRIFT_LIMIT, 10.0 * noise)) & (noise > 0)
     codes = np.where(in_noise, _WITHIN_NOISE, np.where(drifts, _DRIFT, _DIVERGENT))

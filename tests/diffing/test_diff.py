@@ -171,6 +171,19 @@ def test_integers_must_be_equal() -> None:
     assert [row.key.path for row in diff(tokens, other).failures] == ["tokens"]
 
 
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_half_precision_does_not_reach_integers(name: str) -> None:
+    tokens = np.array([1000, 2000, 3000, 30000])
+    other = {"tokens": (tokens + 10).astype(np.float32), **taps()}
+    result = diff({"tokens": tokens, **taps()}, other, tolerance=name)
+    assert [row.key.path for row in result.failures] == ["tokens"]
+
+
+def test_tiny_numbers_in_float64_are_not_negligible() -> None:
+    tiny = {"a": taps()["layer0"].astype(np.float64) * 1e-100}
+    assert diff(tiny, {"a": -tiny["a"]}).outcome is Outcome.BROKEN
+
+
 def test_the_selection_leaves_taps_out() -> None:
     changed = taps(layer2=-taps()["layer2"])
     assert diff(taps(), changed).outcome is Outcome.BROKEN
@@ -267,7 +280,7 @@ class TestCaptureFiles:
 class TestOneLogitNearZero:
     """A scalar that cancels to nearly nothing is judged by what its tap holds in other calls."""
 
-    LOGITS = np.array([3.0, -2.0, 1e-4, 4.0], np.float32)
+    LOGITS = np.array([3.0, -2.0, 1e-3, 4.0], np.float32)
 
     def write(self, capture_of: Callable[..., Path], name: str, error: float) -> Path:
         values = self.LOGITS + np.array([0, 0, error, 0], np.float32)
@@ -275,11 +288,35 @@ class TestOneLogitNearZero:
         return capture_of(name, calls)
 
     def test_its_rounding_is_that_of_its_terms(self, capture_of: Callable[..., Path]) -> None:
-        one, two = self.write(capture_of, "a.h5", 0.0), self.write(capture_of, "b.h5", 1e-6)
+        one, two = self.write(capture_of, "a.h5", 0.0), self.write(capture_of, "b.h5", 2e-6)
         result = diff(one, two)
         assert result["eos"][2].metrics["rel_l2"] > 1e-3
         assert result.outcome is Outcome.HOLDS
 
+    def test_one_large_call_excuses_no_other(self, capture_of: Callable[..., Path]) -> None:
+        drawn = np.random.default_rng(1)
+        masked = ("logit", np.full(4, -1e9, np.float32))
+        sides = [
+            capture_of(
+                name,
+                [
+                    masked,
+                    *(("logit", drawn.standard_normal(4).astype(np.float32)) for _ in range(9)),
+                ],
+            )
+            for name in ("a.h5", "b.h5")
+        ]
+        assert [row.key.call for row in diff(*sides).failures] == list(range(1, 10))
+
     def test_a_larger_error_is_still_found(self, capture_of: Callable[..., Path]) -> None:
         one, two = self.write(capture_of, "a.h5", 0.0), self.write(capture_of, "b.h5", 1e-3)
         assert [row.key.call for row in diff(one, two).failures] == [2]
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_equal_digests_of_nothing_prove_nothing(
+    capture_of: Callable[..., Path], value: float
+) -> None:
+    same = {f"layer{i}": np.full(4 + i, value, np.float32) for i in range(3)}
+    one, two = (capture_of(name, same, tier="digest") for name in ("a.h5", "b.h5"))
+    assert diff(one, two).outcome is Outcome.INVALID

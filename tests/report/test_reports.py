@@ -1,6 +1,7 @@
 """Every report says the same thing, escapes what it is given, and is whole or absent."""
 
 import json
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -151,3 +152,17 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         write_text(tmp_path / "file" / "report.md", "text")
+
+
+def test_a_report_never_replaces_a_capture_or_a_device(
+    tmp_path: Path, capture_of: Callable[..., Path]
+) -> None:
+    capture = capture_of("a.h5", {"x": np.arange(3.0)})
+    before = capture.read_bytes()
+    with pytest.raises(InputError, match="is a capture, and is kept"):
+        write_text(capture, "text")
+    assert capture.read_bytes() == before
+    with pytest.raises(InputError, match="is not a plain file"):
+        write_text("/dev/null", "text")
+    with pytest.raises(InputError, match="is a folder"):
+        write_text(tmp_path, "text")

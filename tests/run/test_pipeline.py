@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from parity.diffing import Outcome
@@ -199,3 +200,42 @@ def test_an_output_that_is_not_there_is_said(project: Project) -> None:
     (comparison,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
     assert comparison.diff is not None
     assert any("no tap is called 'tokenz'" in note for note in comparison.diff.notes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('cases = "toy_subject:cases"', 'cases = "toy_subject:other_cases"'),
+        ("[report]", '[select]\ninclude = ["layer*"]\n[report]'),
+        ("[candidates.clean]", '[candidates.clean]\ndepends = ["weights.bin"]'),
+    ],
+)
+def test_another_case_selection_or_dependency_is_captured_again(
+    project: Project, old: str, new: str
+) -> None:
+    file = project()
+    source = file.parent / "toy_subject.py"
+    other = "\ndef other_cases():\n    return [Case('case0', {'shift': 0.5}, seed=9)]\n"
+    source.write_text(source.read_text() + other)
+    run(load_config(file), candidates=["clean"], cases=["case0"])
+    (again,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
+    assert again.capture.reused
+    file.write_text(file.read_text().replace(old, new))
+    (changed,) = run(load_config(file), candidates=["clean"], cases=["case0"]).comparisons
+    assert not changed.capture.reused
+
+
+def test_a_changed_dump_is_captured_again(project: Project) -> None:
+    file = project()
+    folder = file.parent / "dumps"
+    folder.mkdir()
+    np.save(folder / "layer0.npy", np.arange(8.0))
+    text = file.read_text()
+    files = '[candidates.dump]\nbackend = "files"\noptions = { folder = "dumps" }\n\n[report]'
+    file.write_text(text.replace("[report]", files))
+    run(load_config(file), candidates=["dump"], cases=["case0"])
+    (again,) = run(load_config(file), candidates=["dump"], cases=["case0"]).comparisons
+    assert again.capture.reused
+    np.save(folder / "layer0.npy", np.arange(8.0)[::-1])
+    (changed,) = run(load_config(file), candidates=["dump"], cases=["case0"]).comparisons
+    assert not changed.capture.reused
