@@ -35,17 +35,19 @@ def measure(way: Way, model: torch.nn.Module, run: Run, rounds: int) -> dict[str
     wall: Times = {"bare": [], "way": []}
     cpu: Times = {"bare": [], "way": []}
     size = 0
-    for number in range(rounds + 1):
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
+        # One name for all rounds: some tools write to the first folder that they were given.
+        folder = Path(scratch) / "round"
+        for number in range(rounds + 1):
+            folder.mkdir()
             for name, one in (("bare", bare), ("way", way)):
                 started = time.perf_counter(), time.process_time()
-                one(model, run, Path(folder) / name)
+                one(model, run, folder / name)
                 if number:  # the first round warms up
                     wall[name].append(time.perf_counter() - started[0])
                     cpu[name].append(time.process_time() - started[1])
-            size = _size(Path(folder))
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(folder).mkdir()
+            size = _size(folder)
+            shutil.rmtree(folder)
     ratios = [way / alone for way, alone in zip(wall["way"], wall["bare"], strict=True)]
     return {
         "bare_s": min(wall["bare"]),

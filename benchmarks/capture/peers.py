@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -23,36 +24,57 @@ def msprobe(model: nn.Module, run: Run, path: Path) -> None:
     debugger.step()
 
 
-class _Whole(nn.Module):
-    """A run as one module, which is what torchlens and nnsight trace."""
-
-    def __init__(self, model: nn.Module, run: Run) -> None:
-        super().__init__()
-        self.model = model
-        self.run = run
-
-    def forward(self, start: torch.Tensor) -> torch.Tensor:
-        return self.run() + 0 * start
-
-
 def torchlens(model: nn.Module, run: Run, path: Path) -> None:  # noqa: ARG001
-    """A trace with all activations, in memory."""
+    """A trace with all activations, in memory, for each call."""
     import torchlens as lens  # noqa: PLC0415
 
-    lens.trace(_Whole(model, run), torch.zeros(1)).cleanup()
+    def call(*args: object) -> torch.Tensor:
+        lens.trace(model, args).cleanup()
+        return torch.empty(0)  # its results stay inside
+
+    run(call)
 
 
 def nnsight(model: nn.Module, run: Run, path: Path) -> None:
-    """Saved outputs of all leaves, one trace around the run, then torch.save."""
+    """Saved outputs of all leaves, a trace for each call, then torch.save."""
     from nnsight import NNsight  # noqa: PLC0415
 
-    whole = NNsight(_Whole(model, run))
-    leaves = [name for name, part in model.named_modules() if not list(part.children())]
-    saved = []
-    with whole.trace(torch.zeros(1)) as tracer, tracer.iter[:]:
-        for name in leaves:
-            saved.append(whole.model.get(name).output.save())  # noqa: PERF401
-    torch.save(saved, path)
+    traced, kept, leaves = NNsight(model), [], _in_order(model, run)
+
+    def call(*args: object) -> torch.Tensor:
+        with traced.trace(*args):
+            saved = [].save()
+            for name in leaves:
+                saved.append(traced.get(name).output)
+            y = traced.output.save()
+        kept.append(saved)
+        return y
+
+    run(call)
+    torch.save(kept, path)
+
+
+def _in_order(model: nn.Module, run: Run) -> list[str]:
+    """Names of the leaves in the order of their calls, in which nnsight wants to be asked."""
+    order: dict[str, None] = {}
+    handles = [
+        part.register_forward_hook(lambda *_, name=name: order.setdefault(name))
+        for name, part in model.named_modules()
+        if not list(part.children())
+    ]
+
+    class _OnceError(Exception):
+        pass
+
+    def once(*args: object) -> torch.Tensor:
+        model(*args)
+        raise _OnceError
+
+    with suppress(_OnceError):
+        run(once)
+    for handle in handles:
+        handle.remove()
+    return list(order)
 
 
 PEERS: dict[str, Way] = {"msprobe, level L0": msprobe, "torchlens": torchlens, "nnsight": nnsight}

@@ -17,7 +17,7 @@ from parity.tensors import Role, TapPlan
 
 __all__ = ["OURS", "WAYS", "Way"]
 
-Run = Callable[[], torch.Tensor]
+Run = Callable[..., torch.Tensor]  # without arguments, runs the model itself
 Way = Callable[[nn.Module, Run, Path], None]
 Take = Callable[[str, int, torch.Tensor], None]
 
