@@ -67,7 +67,7 @@ def diff(
         plan: which tensors of both sides take part; all by default.
         allow_missing: globs over the taps that the candidate need not have.
         output: path of the tap that is the model's output, for the report's first sentence.
-        threads: to compare with; all cores by default.
+        threads: to compare with; by default as many as pay (see `parity.metrics`).
         progress: called with how many of how many tensors are done.
 
     Returns:

@@ -41,7 +41,7 @@ def measure(
         candidate: the tensors of the second places.
         pairs: what to compare.
         tolerances: `rtol` and `atol` of each pair, float64 `(len(pairs),)`.
-        threads: to compare with; all cores by default.
+        threads: to compare with; by default as many as pay (see `parity.metrics`).
         progress: called with how many of how many pairs are done.
 
     Returns:

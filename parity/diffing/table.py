@@ -58,7 +58,7 @@ def build_table(
         sources: the reference's and the candidate's tensors.
         tolerance: the rules to judge by.
         allow_missing: globs over the taps that the candidate need not have.
-        threads: to compare with; all cores by default.
+        threads: to compare with; by default as many as pay (see `parity.metrics`).
         progress: called with how many of how many tensors are done.
     """
     positions = np.array([i for i, row in enumerate(rows) if row.stored and row.same_shape], int)

@@ -42,7 +42,7 @@ def pair_statistics(
         rtol: relative tolerance that mismatches are counted with, `|d| <= atol + rtol * |r|`.
         atol: absolute tolerance that mismatches are counted with.
         offset: flat position of the first element, when these are parts of larger tensors.
-        threads: how many to use at most; by default one for each core.
+        threads: how many to use at most; by default one for the compiled kernel, else all cores.
 
     Returns:
         Statistics of leading shape `()`.
@@ -71,7 +71,7 @@ def pair_statistics_many(
         candidates: n arrays of the same shapes.
         rtol: relative tolerance, one number or float64 `(n,)`.
         atol: absolute tolerance, one number or float64 `(n,)`.
-        threads: how many to use at most; by default one for each core.
+        threads: how many to use at most; by default one for the compiled kernel, else all cores.
 
     Returns:
         Statistics of leading shape `(n,)`, in the given order.
@@ -118,7 +118,7 @@ def pair_statistics_slab(
         lengths: int64 `(n,)`: numbers of elements; zero is allowed.
         rtol: relative tolerance, one number or float64 `(n,)`.
         atol: absolute tolerance, one number or float64 `(n,)`.
-        threads: how many to use at most; by default one for each core.
+        threads: how many to use at most; by default one for the compiled kernel, else all cores.
 
     Returns:
         Statistics of leading shape `(n,)`.
