@@ -66,6 +66,8 @@ def test_a_tape_from_a_file_repeats_the_run(tmp_path) -> None:
         tape = capture.noise
     with parity.record(tmp_path / "two.h5", model, noise=tape):
         assert torch.equal(run(model, seed=99), first)
+    with parity.record(tmp_path / "three.h5", model, noise=tmp_path / "one.h5"):
+        assert torch.equal(run(model, seed=99), first)
     assert fingerprint(tmp_path / "one.h5") == fingerprint(tmp_path / "two.h5")
 
 
