@@ -14,7 +14,7 @@ from parity.capture.options import Options
 from parity.capture.recorder import Recorder
 from parity.capture.recording import record_into
 from parity.capture.sink import Facts, StoreSink
-from parity.store import CaptureMeta, CaptureWriter, open_capture, open_capture
+from parity.store import CaptureMeta, CaptureWriter, open_capture
 from parity.tensors import Case, NoiseDraw, TapPlan
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def record(
         operations=operations,
         phases=phases or {},
         steps=steps or {},
-        noise=_tape(noise),
+        noise=noise,
         inputs=inputs,
         states=states,
         params=params,
@@ -113,15 +113,6 @@ def record(
             sink.flush()
         writer.set_environment({**surroundings, "skipped": recorder.skipped})
         sink.describe({"ended": _now()})
-
-
-def _tape(
-    noise: bool | Sequence[NoiseDraw] | str | os.PathLike[str],
-) -> bool | Sequence[NoiseDraw]:
-    if not isinstance(noise, (str, os.PathLike)):
-        return noise
-    with open_capture(noise) as capture:
-        return capture.noise
 
 
 def _facts(surroundings: Facts, case: Case | None) -> dict[str, str | int | float | bool]:
