@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 import torch
@@ -25,6 +26,7 @@ class Lineage:
         self._fed: dict[int, tuple[int, ...]] = {}
         self._references: dict[int, int] = {}
         self._purge_at = PURGE_EVERY
+        self._lock = threading.Lock()
 
     def of(self, tensors: Iterable[object]) -> tuple[int, ...]:
         """The records that fed `tensors`, without repetition, in execution order."""
@@ -48,9 +50,11 @@ class Lineage:
             return
         fed, address = self._fed, storage._cdata
         if address not in fed:
-            self._references[address] = storage._weak_ref()
-            if len(fed) > self._purge_at:
-                self._purge()
+            # A model runs in several threads, and two of them must not purge at once.
+            with self._lock:
+                self._references[address] = storage._weak_ref()
+                if len(fed) > self._purge_at:
+                    self._purge()
         fed[address] = orders
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(CaptureFileError, match="cannot be read: Is a directory"):
+    with pytest.raises(CaptureFileError, match="is a folder"):
         open_capture(tmp_path)
 
 
