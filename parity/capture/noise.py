@@ -81,6 +81,7 @@ class _Tape:
         with self.recorder.here.unseen(), self._lock:
             drawn: torch.Tensor = function(*args, **kwargs)
             self._record(draw, drawn, draw.parameters(args, kwargs))
+            self.recorder.drawn(drawn)
         return drawn
 
     def _record(self, draw: Draw, drawn: torch.Tensor, parameters: dict[str, float]) -> None:

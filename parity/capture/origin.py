@@ -7,7 +7,7 @@ from types import CodeType, FrameType
 
 __all__ = ["caller_line"]
 
-_OURS = "parity.capture."
+_OURS = ("parity.capture.", "parity.localize.")
 _HIDDEN = ("torch", "contextlib", "functools", "threading")
 _names: dict[tuple[CodeType, int], str] = {}
 

@@ -15,6 +15,8 @@ from parity.capture.values import UnrecordableError, as_array, tensor_types
 from parity.tensors import NO_STEP, Role, TapPlan
 
 if TYPE_CHECKING:
+    import torch
+
     from parity.capture.lineage import Lineage
 
 __all__ = ["Recorder"]
@@ -91,6 +93,9 @@ class Recorder:
         """Remember that a tensor is the one recorded as `order`."""
         if order is not None and self.lineage is not None:
             self.lineage.set(leaf, (order,))
+
+    def drawn(self, tensor: torch.Tensor) -> None:
+        """Hear that a tensor of any shape was drawn at random; the sink has its values already."""
 
     def put(
         self,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from parity.backends import Capabilities, CaptureSink
-from parity.capture import Options, record_into, tap
+from parity.capture import Options, Recorder, record_into, tap
 from parity.errors import ConfigError
 from parity.tensors import Case, Role, TapPlan
 from parity_torch.build import build_program
 
 __all__ = ["TorchBackend"]
+
+Recording = Callable[
+    [Mapping[str, torch.nn.Module], Options], AbstractContextManager[Recorder]
+]
 
 
 class TorchBackend:
@@ -58,23 +63,35 @@ class TorchBackend:
         return Capabilities(states=self._states)
 
     def capture(self, case: Case, plan: TapPlan, sink: CaptureSink) -> None:
-        """Run `case` with its seed and noise, and record what `plan` wants.
-
-        Threads, generators and modes of torch are as before afterwards.
-        """
+        """Run `case` with its seed and noise, and record what `plan` wants."""
         sink.describe({"framework": "torch", "framework_version": torch.__version__})
         sink.describe({"implementation": self._program.name, **self._program.facts})
-        # Not inside: the run starts when the recorder is in place.
-        with _threads(self._threads), torch.random.fork_rng(), torch.no_grad():
-            sink.describe({"threads": torch.get_num_threads()})
-            torch.manual_seed(case.seed)
-            with record_into(sink, self._program.modules, self._options(case, plan)) as recorder:
-                for name, value in self._program.run(case).items():
-                    if plan.wants_path(name, Role.OUTPUT):
-                        tap(name, value, role=Role.OUTPUT)
+        sink.describe({"threads": self._threads})
+        recorder = self.rerun(case, partial(record_into, sink), plan)
         if recorder.skipped:
             skipped = (f"{port} ({reason})" for port, reason in recorder.skipped.items())
             sink.describe({"skipped": "; ".join(skipped)})
+
+    def rerun(self, case: Case, recording: Recording, plan: TapPlan | None = None) -> Recorder:
+        """Run `case` with its seed and noise while `recording` of the modules is on.
+
+        Threads, generators and modes of torch are as before afterwards.
+
+        Args:
+            case: what to run.
+            recording: given the modules by name and the options of a recording, a context in
+                which that recorder hears the run.
+            plan: what is wanted; everything by default.
+        """
+        program, wanted = self._program, plan or TapPlan()
+        # Not inside: the run starts when the recorder is in place.
+        with _threads(self._threads), torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(case.seed)
+            with recording(program.modules, self._options(case, wanted)) as recorder:
+                for name, value in program.run(case).items():
+                    if wanted.wants_path(name, Role.OUTPUT):
+                        tap(name, value, role=Role.OUTPUT)
+        return recorder
 
     def _options(self, case: Case, plan: TapPlan) -> Options:
         program = self._program

@@ -54,12 +54,45 @@ def attend(
     site: Site, rope_site: Site, x: torch.Tensor, *, heads: int, window: Window, stream: Stream
 ) -> torch.Tensor:
     """Self-attention of new positions over all positions so far; [batch, length, dim] twice."""
-    queries, keys, values = split_heads(linear(site / "in_proj", x), heads)
-    queries = rope_site.record(rope.rotate(queries, window.turn))
-    keys = rope_site.record(rope.rotate(keys, window.turn), slot="1")
-    all_keys = stream.append(f"{site.path}.keys", keys.transpose(1, 2), dim=2)
-    all_values = stream.append(f"{site.path}.values", values.transpose(1, 2), dim=2)
-    mixed = functional.scaled_dot_product_attention(
-        queries.transpose(1, 2), all_keys, all_values, attn_mask=window.mask
+    queries, keys, values = project(site, x, heads)
+    queries, keys = turn(rope_site, queries, keys, window.turn)
+    all_keys, all_values = remember(site, keys, values, stream)
+    mixed = weigh(queries.transpose(1, 2), all_keys, all_values, window.mask)
+    return site.record(merge(site, mixed))
+
+
+def project(site: Site, x: torch.Tensor, heads: int) -> tuple[Heads, Heads, Heads]:
+    """Queries, keys and values of [batch, length, dim]."""
+    return split_heads(linear(site / "in_proj", x), heads)
+
+
+def turn(
+    site: Site, queries: Heads, keys: Heads, rotation: rope.Rotation
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Queries and keys with their positions in them, of the same shapes."""
+    return (
+        site.record(rope.rotate(queries, rotation)),
+        site.record(rope.rotate(keys, rotation), slot="1"),
     )
-    return site.record(linear(site / "out_proj", mixed.transpose(1, 2).flatten(-2)))
+
+
+def remember(
+    site: Site, keys: Heads, values: Heads, stream: Stream
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put new keys and values behind the earlier ones; all, [batch, heads, so far, head_dim]."""
+    return (
+        stream.append(f"{site.path}.keys", keys.transpose(1, 2), dim=2),
+        stream.append(f"{site.path}.values", values.transpose(1, 2), dim=2),
+    )
+
+
+def weigh(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """The values that each query looks at, averaged; [batch, heads, length, head_dim]."""
+    return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+
+
+def merge(site: Site, mixed: torch.Tensor) -> torch.Tensor:
+    """What the heads found, together; [batch, heads, length, head_dim] -> [batch, length, dim]."""
+    return linear(site / "out_proj", mixed.transpose(1, 2).flatten(-2))

@@ -61,7 +61,7 @@ def forward(run: Run, inputs: Inputs, stream: Stream) -> tuple[torch.Tensor, tor
     """
     site = run.model.flow_lm
     hidden = backbone(run, embed(site, inputs), stream)[:, -1]
-    is_end = linear(site / "out_eos", hidden) > run.settings.eos_threshold
+    is_end = ends(site, hidden, run.settings.eos_threshold)
     latent = flow_net.sample_latent(
         site / "flow_net",
         hidden,
@@ -78,9 +78,22 @@ def embed(site: Site, inputs: Inputs) -> torch.Tensor:
     """Text, voice and latents as one sequence, [1, length, dim]."""
     conditioner = site / "conditioner"
     text = conditioner.record(embedding(conditioner / "embed", inputs.tokens))
-    # NaN marks the latent before the first one.
-    latents = torch.where(torch.isnan(inputs.latents), site["bos_emb"], inputs.latents)
-    return torch.cat([text, inputs.voice, linear(site / "input_linear", latents)], dim=1)
+    return join(text, inputs.voice, linear(site / "input_linear", begin(site, inputs.latents)))
+
+
+def begin(site: Site, latents: torch.Tensor) -> torch.Tensor:
+    """Put the learnt beginning where NaN marks the latent before the first one."""
+    return torch.where(torch.isnan(latents), site["bos_emb"], latents)
+
+
+def join(text: torch.Tensor, voice: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    """One behind the other, [1, length, dim]."""
+    return torch.cat([text, voice, latents], dim=1)
+
+
+def ends(site: Site, hidden: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Whether speech ends here; [1, dim] -> bool[1, 1]."""
+    return linear(site / "out_eos", hidden) > threshold
 
 
 def backbone(run: Run, x: torch.Tensor, stream: Stream) -> torch.Tensor:

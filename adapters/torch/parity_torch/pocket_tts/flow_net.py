@@ -64,18 +64,26 @@ def time_context(site: Site, start: torch.Tensor, target: torch.Tensor) -> torch
 
 def embed_time(site: Site, time: torch.Tensor) -> torch.Tensor:
     """A time in 0 to 1 as a vector; [batch, 1] -> [batch, dim]."""
-    angles = time * site["freqs"]
-    x = torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
     mlp = site / "mlp"
-    x = linear(mlp / 0, x)
+    x = linear(mlp / 0, waves(angles(site, time)))
     x = activation(mlp / 1, functional.silu, x)
     x = linear(mlp / 2, x)
     return site.record(mlp.record(rms_norm(mlp / 3, x)))
 
 
+def angles(site: Site, time: torch.Tensor) -> torch.Tensor:
+    """A time at each frequency; [batch, 1] -> [batch, frequencies]."""
+    return time * site["freqs"]
+
+
+def waves(angles: torch.Tensor) -> torch.Tensor:
+    """First all cosines, then all sines; [batch, frequencies] -> [batch, 2 * frequencies]."""
+    return torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
+
+
 def residual_block(site: Site, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
     """One block, steered by the context; [batch, dim] -> [batch, dim]."""
-    shift, scale, gate = adaptive(site / "adaLN_modulation", context).chunk(3, dim=-1)
+    shift, scale, gate = shift_scale_gate(site, context)
     h = modulate(layer_norm(site / "in_ln", x, eps=NORM_EPS), shift, scale)
     mlp = site / "mlp"
     h = linear(mlp / 0, h)
@@ -86,9 +94,23 @@ def residual_block(site: Site, x: torch.Tensor, context: torch.Tensor) -> torch.
 
 def final_layer(site: Site, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
     """Norm without weights, modulation, projection; [batch, dim] -> [batch, latent]."""
-    shift, scale = adaptive(site / "adaLN_modulation", context).chunk(2, dim=-1)
+    shift, scale = shift_scale(site, context)
     h = modulate(layer_norm(site / "norm_final", x, eps=NORM_EPS), shift, scale)
     return site.record(linear(site / "linear", h))
+
+
+def shift_scale_gate(
+    site: Site, context: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """How the context steers a block, [batch, dim] each."""
+    shift, scale, gate = adaptive(site / "adaLN_modulation", context).chunk(3, dim=-1)
+    return shift, scale, gate
+
+
+def shift_scale(site: Site, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How the context steers the final layer, [batch, dim] each."""
+    shift, scale = adaptive(site / "adaLN_modulation", context).chunk(2, dim=-1)
+    return shift, scale
 
 
 def adaptive(site: Site, context: torch.Tensor) -> torch.Tensor:

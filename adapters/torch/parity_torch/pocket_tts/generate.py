@@ -27,13 +27,17 @@ Decode = Literal["stream", "batch"]
 
 def prompt_voice(run: Run, audio: torch.Tensor) -> Stream:
     """A stream of the language model that has heard the voice; `audio` is [1, samples]."""
-    model = run.model
+    stream = Stream()
+    voice = embed_voice(run.model, audio)
+    flow_lm.forward(run, flow_lm.Inputs.of(run.model, voice=voice), stream)
+    return stream
+
+
+def embed_voice(model: Model, audio: torch.Tensor) -> torch.Tensor:
+    """The voice as the language model takes it in; [1, samples] -> [1, count, dim]."""
     audio = end_on_pause(audio, model.config.mimi.sample_rate)
     latents = mimi.encode(model.mimi, audio[None], model.config.mimi)
-    voice = functional.linear(latents, model.flow_lm["speaker_proj_weight"])
-    stream = Stream()
-    flow_lm.forward(run, flow_lm.Inputs.of(model, voice=voice), stream)
-    return stream
+    return functional.linear(latents, model.flow_lm["speaker_proj_weight"])
 
 
 def prompt_text(run: Run, tokens: torch.Tensor, stream: Stream) -> None:
@@ -58,13 +62,19 @@ def generate_latents(
     end: int | None = None
     for frame in range(max_frames):
         taps.next_step()
-        inputs = flow_lm.Inputs.of(run.model, latents=latent[:, None])
-        latent, is_end = flow_lm.forward(run, inputs, stream)
+        latent, is_end = speak_frame(run, latent, stream)
         if end is None and frame >= run.settings.min_frames and bool(is_end):
             end = frame
         if end is not None and frame >= end + tail_frames:
             return
         yield latent
+
+
+def speak_frame(
+    run: Run, latent: torch.Tensor, stream: Stream
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """From the latent spoken last to the next, [1, latent], and whether speech ends there."""
+    return flow_lm.forward(run, flow_lm.Inputs.of(run.model, latents=latent[:, None]), stream)
 
 
 def longest(token_count: int, frame_rate: float) -> int:
@@ -83,13 +93,18 @@ def decode_latents(model: Model, latents: torch.Tensor, decode: Decode) -> torch
     Returns:
         [samples].
     """
-    latents = latents * model.flow_lm["emb_std"] + model.flow_lm["emb_mean"]
+    latents = denormalise(model, latents)
     stream = Stream()
     pieces = []
     for block in torch.split(latents[None], 1 if decode == "stream" else len(latents), dim=1):
         taps.next_step()
         pieces.append(mimi.decode(model.mimi, block, model.config.mimi, stream)[0, 0])
     return fade_in(torch.cat(pieces), model.config.mimi.sample_rate)
+
+
+def denormalise(model: Model, latents: torch.Tensor) -> torch.Tensor:
+    """From the language model's range to the codec's; [..., latent] twice."""
+    return latents * model.flow_lm["emb_std"] + model.flow_lm["emb_mean"]
 
 
 def fade_in(audio: torch.Tensor, sample_rate: int) -> torch.Tensor:

@@ -126,7 +126,7 @@ class Program:
 
     def _speak_chunk(self, run: Run, text: str, stream: Stream) -> Chunk:
         model, rules = run.model, run.model.config.text
-        tokens = torch.tensor(model.tokenizer.encode(prepare(text, rules)))
+        tokens = token_ids(model, text)
         with taps.phase("text_prompt"):
             prompt_text(run, tokens, stream)
         tail = run.settings.frames_after_eos
@@ -141,6 +141,11 @@ class Program:
         with taps.phase("decode"):
             waveform = decode_latents(model, latents, self._decode)
         return tokens, latents, waveform
+
+
+def token_ids(model: Model, text: str) -> torch.Tensor:
+    """The token numbers of one chunk of the text, int64[count]."""
+    return torch.tensor(model.tokenizer.encode(prepare(text, model.config.text)))
 
 
 def _check_option(name: str, value: str, known: Sequence[str] | Mapping[str, object]) -> None:

@@ -30,10 +30,16 @@ def decode(site: Site, x: torch.Tensor, config: SeanetConfig, stream: Stream) ->
     layers = _Numbered(site / "model")
     x = conv(layers.next(), x, stream, pad_mode=config.pad_mode)
     for ratio in config.ratios:
-        x = activation(layers.next(), functional.elu, x)
-        x = transposed_conv(layers.next(), x, stream, stride=ratio)
+        x = upsample(layers.next(), layers.next(), x, stream, ratio=ratio)
         x = _residual_units(layers, x, config, stream)
     return site.record(_last(layers, x, config, stream))
+
+
+def upsample(
+    before: Site, site: Site, x: torch.Tensor, stream: Stream, *, ratio: int
+) -> torch.Tensor:
+    """ELU, then `ratio` samples for each; [batch, channels, length] -> [..., length * ratio]."""
+    return transposed_conv(site, activation(before, functional.elu, x), stream, stride=ratio)
 
 
 class _Numbered:

@@ -37,28 +37,42 @@ def transformer(
         attention.causal_mask(stream.position, length, config.context),
     )
     for index in range(config.layers):
-        layer = site / "layers" / index
-        update = attention.attend(
-            layer / "self_attn",
-            site / "rope",
-            layer_norm(layer / "norm1", x, eps=NORM_EPS),
-            heads=config.heads,
-            window=window,
-            stream=stream,
-        )
-        x = x + _scaled(layer / "layer_scale_1", update)
-        x = layer.record(x + _scaled(layer / "layer_scale_2", feed_forward(layer, x)))
+        layer, rope_site = site / "layers" / index, site / "rope"
+        x = transformer_layer(layer, rope_site, x, heads=config.heads, window=window, stream=stream)
     stream.position += length
     return site.record(x)
 
 
+def transformer_layer(
+    layer: Site,
+    rope_site: Site,
+    x: torch.Tensor,
+    *,
+    heads: int,
+    window: attention.Window,
+    stream: Stream,
+) -> torch.Tensor:
+    """Attention, then the feed-forward part, each around a skip; [batch, length, dim] twice."""
+    update = attention.attend(
+        layer / "self_attn",
+        rope_site,
+        layer_norm(layer / "norm1", x, eps=NORM_EPS),
+        heads=heads,
+        window=window,
+        stream=stream,
+    )
+    x = x + scaled(layer / "layer_scale_1", update)
+    update = feed_forward(layer, layer_norm(layer / "norm2", x, eps=NORM_EPS))
+    return layer.record(x + scaled(layer / "layer_scale_2", update))
+
+
 def feed_forward(layer: Site, x: torch.Tensor) -> torch.Tensor:
-    """Norm, widening, GELU, narrowing; [batch, length, dim] twice."""
-    hidden = linear(layer / "linear1", layer_norm(layer / "norm2", x, eps=NORM_EPS))
-    return linear(layer / "linear2", gelu(hidden))
+    """Widening, GELU, narrowing; [batch, length, dim] twice."""
+    return linear(layer / "linear2", gelu(linear(layer / "linear1", x)))
 
 
-def _scaled(site: Site, x: torch.Tensor) -> torch.Tensor:
+def scaled(site: Site, x: torch.Tensor) -> torch.Tensor:
+    """A residual branch as it is added; only the codec's have learnt factors."""
     return layer_scale(site, x) if "scale" in site else identity(site, x)
 
 

@@ -1,0 +1,1 @@
+"""The fault bench: ports with faults as switches in their source, and what diagnosis finds."""

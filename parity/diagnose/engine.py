@@ -1,0 +1,271 @@
+"""Peels fault after fault off a candidate until it is explained or nothing more is found."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+from parity.diagnose.families import propose_all
+from parity.diagnose.groups import Group, group
+from parity.diagnose.relocate import Relocator
+from parity.diagnose.search import Limits, Trial, alpha, search
+from parity.diagnose.view import View
+from parity.localize.candidate import Candidate
+from parity.localize.execute import Edit
+from parity.localize.replay import Local, known_taps, replay
+from parity.localize.segment import Segment
+from parity.localize.tape import Tap, Tape
+from parity.tensors import Role
+
+__all__ = ["Engine", "Explained", "Origin"]
+
+# Below this nothing is looked at: float32 rounding of one operation.
+_NEGLIGIBLE = 6e-7
+_OTHER_CALLS = 3
+_TOO_FEW = 12  # elements of a tensor that any parameter could be fitted to
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True, eq=False)
+class Origin:
+    """A tap, all its calls together, that its own inputs do not explain.
+
+    Attributes:
+        path: of the tap, with its port.
+        calls: the local errors of the calls that differ, in order.
+        segment: the first of them that is well suited to be looked at.
+    """
+
+    path: str
+    calls: list[Local]
+    segment: Segment
+
+
+@dataclass(slots=True, eq=False)
+class Explained:
+    """What explained an origin.
+
+    Attributes:
+        origin: what is explained.
+        trial: the changes.
+        alternatives: other trials that explain it alike.
+        checked: calls at which it was checked.
+        worst: largest error that was left at one of them, over its floor.
+        alpha: how much of the change the candidate shows, with standard error.
+        grade_high: whether nothing speaks against it.
+    """
+
+    origin: Origin
+    trial: Trial
+    alternatives: list[Trial]
+    checked: int
+    worst: float
+    alpha: tuple[float, float]
+    distinct: bool = True
+
+
+@dataclass(eq=False)
+class Engine:
+    """One diagnosis.
+
+    Attributes:
+        tape: the reference's run.
+        candidate: the candidate's tensors.
+        limits: how far each search goes.
+        seconds: wall time for all searches together.
+        progress: hears what is being done.
+    """
+
+    tape: Tape
+    candidate: Candidate
+    limits: Limits = field(default_factory=Limits)
+    seconds: float = 600.0
+    progress: Progress = lambda _: None
+    hidden: set[str] = field(default_factory=set)
+    active: dict[int, list[Edit]] = field(default_factory=dict)
+    explained: list[Explained] = field(default_factory=list)
+    failed: dict[str, tuple[Origin, Trial | None]] = field(default_factory=dict)
+    compared: int = 0
+    uncertain: int = 0
+
+    def __post_init__(self) -> None:
+        self.relocator = Relocator(self.tape)
+        self._stop_at = time.monotonic() + self.seconds
+        self._cuts: dict[int, list[Tap]] = {}
+        self._floors: dict[str, float] = {}
+
+    def peel(self) -> None:
+        """Explain what can be explained, round after round."""
+        for _ in range(12):
+            self.progress("replaying the reference on the candidate's tensors")
+            locals_ = replay(
+                self.tape, self.candidate, edits=self.active, hidden=self.hidden
+            )
+            self.compared = len(locals_)
+            self._cuts = known_taps(self.tape, self.candidate, self.hidden)
+            origins = self.origins(locals_)
+            if self._hide_equivalents(origins):
+                continue
+            self.failed = {o.path: (o, self.failed.get(o.path, (o, None))[1]) for o in origins}
+            if not origins or not self._round(origins) or time.monotonic() > self._stop_at:
+                return
+
+    def origins(self, locals_: Sequence[Local]) -> list[Origin]:
+        """The taps that differ though their inputs are the candidate's own."""
+        by_path: dict[str, list[Local]] = {}
+        for local in locals_:
+            if local.hidden or local.tap.key.role is Role.PARAM:
+                continue
+            if not local.error <= _NEGLIGIBLE:
+                by_path.setdefault(f"{local.tap.key.path}:{local.tap.key.port}", []).append(local)
+        found = []
+        for path, calls in by_path.items():
+            origin = self._origin(path, calls)
+            if origin is not None:
+                found.append(origin)
+        return sorted(found, key=lambda o: o.segment.tap.at)
+
+    def _origin(self, path: str, calls: list[Local]) -> Origin | None:
+        certain = [local for local in calls if not local.uncertain]
+        self.uncertain += len(calls) - len(certain)
+        known = self._floors.get(path)
+        if known is not None:
+            certain = [local for local in certain if not local.error <= known]
+        for local in _worth_a_look(certain):
+            segment = self.segment(local.tap)
+            if not segment.error <= segment.floor:
+                bad = [one for one in certain if not one.error <= segment.floor]
+                return Origin(path, bad or [local], segment)
+            self._floors[path] = max(self._floors.get(path, 0.0), segment.floor)
+        return None
+
+    def segment(self, tap: Tap, *, without: Iterable[str] = ()) -> Segment:
+        """The segment that ends at a tap; of the paths `without` nothing is taken as known."""
+        skipped = frozenset(without)
+        return Segment(
+            self.tape,
+            self.candidate,
+            tap,
+            self._cuts,
+            active=self.active,
+            keep_going=(lambda one: one.key.path in skipped) if skipped else None,
+        )
+
+    def _hide_equivalents(self, origins: Sequence[Origin]) -> bool:
+        """Leave out taps that differ and whose readers are right without them."""
+        paths = {origin.segment.tap.key.path for origin in origins}
+        for origin in origins:
+            fed_by = {cut.key.path for cut in origin.segment.slice.cuts} & paths
+            fed_by -= {origin.segment.tap.key.path}
+            if not fed_by:
+                continue
+            through = self.segment(origin.segment.tap, without=fed_by)
+            if through.error <= through.floor:
+                self.hidden |= fed_by
+                return True
+        return False
+
+    def _round(self, origins: Sequence[Origin]) -> bool:
+        progress = False
+        for origin in origins:
+            if time.monotonic() > self._stop_at:
+                break
+            # An earlier finding of this round may have explained it.
+            segment = self.segment(origin.segment.tap)
+            if segment.error <= segment.floor:
+                continue
+            origin.segment = segment
+            self.progress(f"looking for the cause at {origin.path}")
+            found = self._explain(origin)
+            if found is None:
+                continue
+            self.explained.append(found)
+            self._activate(found.trial.edits)
+            self.failed.pop(origin.path, None)
+            progress = True
+        return progress
+
+    def _activate(self, edits: Sequence[Edit]) -> None:
+        for node, moved in self.relocator.everywhere(edits).items():
+            self.active.setdefault(node, []).extend(moved)
+
+    def _explain(self, origin: Origin) -> Explained | None:
+        groups = group(propose_all(View(origin.segment)))
+        known = self._known_again(origin, groups)
+        if known is not None:
+            return known
+        trials, nearest = search(origin.segment, groups, self.limits)
+        self.failed[origin.path] = (origin, nearest)
+        if not trials:
+            return None
+        return self._choose(origin, trials)
+
+    def _known_again(self, origin: Origin, groups: Sequence[Group]) -> Explained | None:
+        """What explained another place of the same kind, if it explains this one."""
+        by_kind = {g.first.kind: g for g in groups if not g.narrow}
+        for earlier in self.explained:
+            chosen = []
+            for one in earlier.trial.chosen:
+                same = by_kind.get(one.group.first.kind)
+                if same is None:
+                    break
+                chosen.append(type(one)(same, one.value))
+            else:
+                trial = Trial(tuple(chosen), math.inf)
+                error = origin.segment.error_with(trial.edits)
+                if error <= origin.segment.floor:
+                    return self._choose(origin, [Trial(trial.chosen, error)])
+        return None
+
+    def _choose(self, origin: Origin, trials: Sequence[Trial]) -> Explained:
+        """The trial that also holds at other calls; those that hold as well are alternatives."""
+        others = [self.segment(local.tap) for local in self._others(origin)]
+        judged = []
+        for trial in trials[:12]:
+            worst = max([self._at(other, trial) for other in others], default=0.0)
+            judged.append((worst, trial))
+        holding = [(w, t) for w, t in judged if w <= 1.0]
+        pool = holding or judged
+        worst, best = min(pool, key=lambda p: (p[1].cost, p[1].error) if holding else (p[0],))
+        alike = [t for _, t in holding if t is not best and t.names != best.names]
+        elements = origin.segment.theirs.numel() * (1 + len(others))
+        return Explained(
+            origin,
+            best,
+            alike,
+            1 + len(others),
+            worst,
+            alpha(origin.segment, best),
+            distinct=elements >= _TOO_FEW,
+        )
+
+    def _others(self, origin: Origin) -> list[Local]:
+        """Further calls that differ: the last, the largest, one in the middle."""
+        rest = [one for one in origin.calls if one.tap is not origin.segment.tap]
+        if not rest:
+            return []
+        picks = [rest[-1], max(rest, key=lambda one: one.error), rest[len(rest) // 2]]
+        return list({id(one): one for one in picks}.values())[:_OTHER_CALLS]
+
+    def _at(self, segment: Segment, trial: Trial) -> float:
+        """Error at another call under the same changes, over the noise floor there."""
+        moved = self.relocator.everywhere(trial.edits)
+        inside = set(segment.nodes)
+        edits = [edit for node, some in moved.items() if node in inside for edit in some]
+        if not edits:
+            return math.inf
+        return segment.error_with(edits) / segment.floor
+
+
+def _worth_a_look(calls: Sequence[Local]) -> list[Local]:
+    """The first calls, and the one with the largest error."""
+    if not calls:
+        return []
+    picks = [*calls[:2], max(calls, key=lambda one: one.error if one.error < math.inf else 0)]
+    return list({id(one): one for one in picks}.values())
+
+

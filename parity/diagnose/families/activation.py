@@ -1,0 +1,183 @@
+"""Activations: another function, none, one too many, another slope.
+
+A site is anything that maps a tensor elementwise, which is found out by trying: the outputs of
+elements are a function of the elements alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.nn import functional
+
+from parity.diagnose.hypothesis import Hypothesis, Site, Solve
+from parity.diagnose.view import Region, View
+from parity.localize.execute import Edit
+from parity.localize.tape import Node, Ref
+
+__all__ = ["FUNCTIONS", "NAME", "propose"]
+
+Tensor = torch.Tensor
+NAME = "activation"
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """`x sigmoid(1.702 x)` (https://arxiv.org/abs/1606.08415)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+def _hard_sigmoid_keras(x: Tensor) -> Tensor:
+    return torch.clamp(0.2 * x + 0.5, 0.0, 1.0)
+
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "GELU(erf)": functional.gelu,
+    "GELU(tanh)": lambda x: functional.gelu(x, approximate="tanh"),
+    "GELU(sigmoid)": quick_gelu,
+    "SiLU": functional.silu,
+    "ReLU": functional.relu,
+    "ReLU6": functional.relu6,
+    "squared ReLU": lambda x: functional.relu(x).square(),
+    "LeakyReLU(0.01)": functional.leaky_relu,
+    "ELU(alpha=1.0)": functional.elu,
+    "SELU": functional.selu,
+    "CELU": functional.celu,
+    "Mish": functional.mish,
+    "softplus": functional.softplus,
+    "softsign": functional.softsign,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "log-sigmoid": functional.logsigmoid,
+    "hard sigmoid": functional.hardsigmoid,
+    "hard sigmoid (0.2 x + 0.5)": _hard_sigmoid_keras,
+    "hard swish": functional.hardswish,
+    "hard tanh": functional.hardtanh,
+    "sine": torch.sin,
+    "exponential": torch.exp,
+    "no activation": lambda x: x,
+}
+
+_SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "LeakyReLU(slope={value:.4g})": lambda x, a: torch.where(x >= 0, x, a * x),
+    "ELU(alpha={value:.4g})": lambda x, a: torch.where(x >= 0, x, a * torch.expm1(x)),
+    "SiLU(beta={value:.4g})": lambda x, a: x * torch.sigmoid(a * x),
+}
+
+# What torch's operations of one tensor are called that map it elementwise.
+_OPERATIONS = frozenset({
+    "gelu", "silu", "relu", "relu_", "relu6", "leaky_relu", "elu", "elu_", "selu", "celu", "mish",
+    "softplus", "softsign", "tanh", "sigmoid", "logsigmoid", "hardsigmoid", "hardswish", "hardtanh",
+    "exp", "sin", "clamp", "clamp_", "clamp_min", "square", "sqrt", "erf", "silu_", "tanh_",
+})  # fmt: skip
+
+
+def propose(view: View) -> Iterator[Hypothesis]:
+    """Other functions wherever the reference maps elementwise, and one more after each module."""
+    seen: set[int] = set()
+    for region in _elementwise(view):
+        if region.node in seen:
+            continue
+        seen.add(region.node)
+        yield from _other_functions(view, region)
+    yield from _added(view)
+
+
+def _elementwise(view: View) -> Iterator[Region]:
+    for region in view.modules:
+        if view.shape(region.source) == view.shape(region.result) and _maps(view, region):
+            yield region
+    for node in view.nodes:
+        if node.name in _OPERATIONS and node.args and isinstance(node.args[0], Ref):
+            source = node.args[0].value
+            if view.is_float(source) and len(node.outputs or node.written) == 1 and node.outputs:
+                yield Region(source, node.outputs[0], node.index, view.path(node), whole=False)
+
+
+def _maps(view: View, region: Region) -> bool:
+    """Whether equal elements give equal results and nearby ones nearby: a curve, not a cloud."""
+    x, y = view.value(region.source).flatten(), view.value(region.result).flatten()
+    if x.numel() < 16 or x.shape != y.shape or torch.equal(x, y):
+        return False
+    x, order = x[:4096].sort()
+    y = y[:4096][order]
+    if not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
+        return False
+    steps, spread = (y[1:] - y[:-1]).abs(), (x[1:] - x[:-1]).abs()
+    # No activation in use is steeper than 2 by much.
+    return bool((steps <= 3.0 * spread + 1e-5 * y.abs().max()).all())
+
+
+def _other_functions(view: View, region: Region) -> Iterator[Hypothesis]:
+    x, y = view.value(region.source), view.value(region.result)
+    reference = _name(x, y)
+    node = view.tape.nodes[region.node]
+    site = Site(region.path, "" if region.whole else _operation(node), node.source)
+    for name, function in FUNCTIONS.items():
+        if name == reference:
+            continue
+        edit = view.instead(region, function)
+        cost = 1.0 if name != "no activation" else 1.2
+        yield Hypothesis(NAME, "function", reference, name, site, (edit,), cost=cost)
+    for label, curve in _SLOPES.items():
+        yield _slope(view, region, site, reference, label, curve)
+    yield _clamp(view, region, site, reference)
+
+
+def _operation(node: Node) -> str:
+    return f"{node.name}.{node.occurrence}" if node.occurrence else node.name
+
+
+def _slope(
+    view: View,
+    region: Region,
+    site: Site,
+    reference: str,
+    label: str,
+    curve: Callable[[Tensor, float], Tensor],
+) -> Hypothesis:
+    def make(value: float) -> tuple[Edit, ...]:
+        return (view.instead(region, lambda x: curve(x, value)),)
+
+    solve = Solve(make, 0.0, 4.0, guesses=(0.01, 0.1, 0.2, 0.25, 1.0, 1.702))
+    return Hypothesis(NAME, "slope", reference, label, site, solve=solve, cost=1.5)
+
+
+def _clamp(view: View, region: Region, site: Site, reference: str) -> Hypothesis:
+    def make(value: float) -> tuple[Edit, ...]:
+        return (view.after(view.tape.nodes[region.node], lambda y: y.clamp(max=value)),)
+
+    top = float(view.value(region.result).max())
+    solve = Solve(make, 0.0, max(top, 1e-6))
+    candidate = "the same, clamped at {value:.4g}"
+    return Hypothesis(NAME, "clamp", reference, candidate, site, solve=solve, cost=2.0)
+
+
+def _name(x: Tensor, y: Tensor) -> str:
+    """What the reference's own function is called, by what it does."""
+    for name, function in FUNCTIONS.items():
+        if torch.allclose(function(x), y, rtol=1e-5, atol=1e-6 * float(y.abs().max())):
+            return name
+    for label, curve in _SLOPES.items():
+        for value in (0.05, 0.1, 0.2, 0.25, 0.3, 1.4, 1.702, 2.0):
+            if torch.allclose(curve(x, value), y, rtol=1e-5, atol=1e-6):
+                return label.format(value=value)
+    return "its own function"
+
+
+def _added(view: View) -> Iterator[Hypothesis]:
+    """A function on top of the result of each call."""
+    for span in view.spans:
+        region = next((r for r in view.modules if r.path == span.path), None)
+        result = region.result if region is not None else None
+        if result is None:
+            continue
+        node = view.producer(result)
+        if node is None:
+            continue
+        for name in ("tanh", "SiLU", "GELU(erf)", "GELU(tanh)", "ReLU", "sigmoid", "ELU(alpha=1.0)"):
+            edit = view.after(node, FUNCTIONS[name])
+            site = Site(span.path, "result", node.source)
+            yield Hypothesis(
+                NAME, "added", "no function on the result", name, site, (edit,), cost=1.4
+            )

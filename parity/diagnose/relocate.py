@@ -1,0 +1,112 @@
+"""Carries a change of one call over to the other calls of the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from parity.localize.execute import Edit
+from parity.localize.tape import LEAF, Node, Span, Tape, refs_of
+
+__all__ = ["Relocator"]
+
+
+class Relocator:
+    """Finds the counterpart of an operation, and of a value, in another call of the same module.
+
+    Two operations correspond when they bear the same name and number within calls of one path.
+    """
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def everywhere(self, edits: Iterable[Edit]) -> dict[int, list[Edit]]:
+        """The changes at every call of the places that they change, by operation.
+
+        An edit of several calls of one place counts once for each place.
+        """
+        found: dict[int, list[Edit]] = {}
+        done: set[tuple[str, str, int, int]] = set()
+        given: dict[int, int] = {}
+        for edit in edits:
+            position = given.get(edit.node, 0)
+            given[edit.node] = position + 1
+            node = self._tape.nodes[edit.node]
+            address = (*self._address(node), position)
+            if address in done:
+                continue
+            done.add(address)
+            for other in self._counterparts(node):
+                moved = self._move(edit, node, other)
+                if moved is not None:
+                    found.setdefault(other.index, []).append(moved)
+        return found
+
+    def _address(self, node: Node) -> tuple[str, str, int]:
+        path = self._tape.path(node)
+        if node.span < 0:
+            return (node.source, node.name, 0)
+        return (path, node.name, node.occurrence)
+
+    def _counterparts(self, node: Node) -> list[Node]:
+        return self._by_address.get(self._address(node), [node])
+
+    @cached_property
+    def _by_address(self) -> dict[tuple[str, str, int], list[Node]]:
+        found: dict[tuple[str, str, int], list[Node]] = {}
+        for node in self._tape.nodes:
+            found.setdefault(self._address(node), []).append(node)
+        return found
+
+    def _move(self, edit: Edit, node: Node, other: Node) -> Edit | None:
+        if node is other:
+            return edit
+        reads = [self._value(value, node, other) for value in edit.reads]
+        if any(value is None for value in reads):
+            return None
+        return Edit(other.index, edit.apply, tuple(v for v in reads if v is not None))
+
+    def _value(self, value: int, node: Node, other: Node) -> int | None:
+        """What `value`, read by `node`, is for `other`."""
+        if value in node.inputs:
+            position = node.inputs.index(value)
+            return other.inputs[position] if position < len(other.inputs) else None
+        if self._tape.values[value].name:
+            return value
+        for ours, theirs in zip(self._spans(node), self._spans(other), strict=False):
+            found = self._within(value, ours, theirs)
+            if found is not None:
+                return found
+        return value if self._tape.values[value].node == LEAF else None
+
+    def _spans(self, node: Node) -> Iterator[Span]:
+        return self._tape.enclosing(node)
+
+    def _within(self, value: int, ours: Span, theirs: Span) -> int | None:
+        given = list(refs_of((ours.args, ours.kwargs)))
+        if value in given:
+            counterpart = list(refs_of((theirs.args, theirs.kwargs)))
+            position = given.index(value)
+            return counterpart[position] if position < len(counterpart) else None
+        made_by = self._tape.values[value].node
+        if made_by == LEAF or not ours.start <= made_by < ours.stop:
+            return None
+        node = self._tape.nodes[made_by]
+        place = self._place(node, ours)
+        if place is None:
+            return None
+        for index in range(theirs.start, theirs.stop):
+            other = self._tape.nodes[index]
+            if other.name == node.name and other.occurrence == node.occurrence:
+                if self._place(other, theirs) == place and len(other.outputs) == len(node.outputs):
+                    return other.outputs[node.outputs.index(value)]
+        return None
+
+    def _place(self, node: Node, within: Span) -> tuple[str, ...] | None:
+        """The calls between an operation and a call around it, by the ends of their paths."""
+        names = []
+        for span in self._tape.enclosing(node):
+            if span is within:
+                return tuple(names)
+            names.append(span.path.removeprefix(within.path))
+        return None

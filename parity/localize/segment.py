@@ -1,0 +1,231 @@
+"""A tap together with the part of the reference between it and the tensors known before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+import torch
+
+from parity.localize.candidate import Candidate
+from parity.localize.execute import Edit, Environment, Machine, Precision, affected
+from parity.localize.replay import put_in, relative_error
+from parity.localize.slices import Cuts, Slice, slice_of
+from parity.localize.tape import LEAF, Tap, Tape
+
+__all__ = ["Segment", "candidate_precision"]
+
+Tensor = torch.Tensor
+Edits = Mapping[int, Sequence[Edit]]
+
+# Rounding of a sum in another order, of K float32 terms: 1.1e-6 was measured for K = 4096 in
+# sequence. Four times that, and six times what float32 differs from float64 here, is noise.
+_SUM_FLOOR = 4 * 1.1e-6 / math.sqrt(4096)
+_FLOAT32_FLOOR = 6e-7
+_HALF = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8}
+
+
+class Segment:
+    """One tap of the candidate, and what the reference makes of the tensors before it.
+
+    Attributes:
+        tape: the reference's run.
+        candidate: the candidate's tensors.
+        slice: the operations and where they start.
+        theirs: the candidate's tensor at the tap.
+        active: operations that were found to be different already.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        candidate: Candidate,
+        tap: Tap,
+        cuts: Cuts,
+        *,
+        active: Edits | None = None,
+        keep_going: Callable[[Tap], bool] | None = None,
+    ) -> None:
+        self.tape = tape
+        self.candidate = candidate
+        self.tap = tap
+        self.slice: Slice = slice_of(tape, tap, cuts, keep_going=keep_going)
+        self.theirs: Tensor = candidate.tensor(tap.key)
+        self.active: Edits = active or {}
+        self._cuts: dict[int, list[tuple[Tap, Tensor]]] = {}
+        for cut in self.slice.cuts:
+            self._cuts.setdefault(cut.at, []).append((cut, candidate.tensor(cut.key)))
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """The operations, in order."""
+        return self.slice.nodes
+
+    @cached_property
+    def env(self) -> Environment:
+        """Every value in it, computed on the candidate's tensors; of the run's end."""
+        return self._run(Machine(self.tape, edits=self.active), self.nodes).env
+
+    @cached_property
+    def ours(self) -> Tensor:
+        """What the reference has at the tap, on the candidate's tensors."""
+        return self._result(Machine(self.tape, self.env)).clone()
+
+    @cached_property
+    def error(self) -> float:
+        """Relative L2 of the candidate's tensor against that."""
+        return relative_error(self.theirs, self.ours)[0]
+
+    @cached_property
+    def precision(self) -> torch.dtype:
+        """In which the candidate computes, as its tensors show."""
+        return candidate_precision([self.theirs, *(t for c in self._cuts.values() for _, t in c)])
+
+    @cached_property
+    def floor(self) -> float:
+        """The relative error up to which rounding alone explains a difference here."""
+        if not self.ours.is_floating_point():
+            return 0.0
+        unit = _HALF.get(self.precision)
+        if unit is None:
+            exact = self.in_precision(Precision(torch.float64))
+            own = relative_error(self.ours.double(), exact)[0]
+            return max(6 * own, _SUM_FLOOR * math.sqrt(self._longest_sum()), _FLOAT32_FLOOR)
+        rounded = self.in_precision(Precision(torch.float32, self.precision))
+        own = relative_error(self.ours, rounded)[0]
+        return max(4 * own, 2 * unit)
+
+    def in_precision(self, precision: Precision) -> Tensor:
+        """What the reference has at the tap in another precision."""
+        machine = Machine(self.tape, edits={}, precision=precision)
+        try:
+            self._run(machine, self.nodes)
+            return self._result(machine)
+        except (RuntimeError, KeyError, TypeError):
+            return self.ours  # an operation that this precision has no kernel for
+
+    def run(self, edits: Iterable[Edit]) -> Tensor:
+        """What the reference has at the tap with further operations replaced.
+
+        Raises:
+            RuntimeError: an operation cannot be run so, for instance for its shapes.
+        """
+        by_node: dict[int, list[Edit]] = {n: list(e) for n, e in self.active.items()}
+        starts = []
+        for edit in edits:
+            by_node.setdefault(edit.node, []).append(edit)
+            starts.append(edit.node)
+        again, fresh = self._again(starts, by_node)
+        env = {v: t for v, t in self.env.items() if self.tape.values[v].group not in fresh}
+        machine = Machine(self.tape, env, edits=by_node)
+        self._run(machine, again, groups=fresh)
+        return self._result(machine)
+
+    def error_with(self, edits: Iterable[Edit]) -> float:
+        """Relative L2 at the tap with further operations replaced; infinite if that fails."""
+        try:
+            return relative_error(self.theirs, self.run(edits))[0]
+        except (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError):
+            return math.inf
+
+    def _again(self, starts: Sequence[int], edits: Edits) -> tuple[list[int], set[int]]:
+        """What has to be run again after a change, and the memory that starts afresh for it."""
+        tape = self.tape
+        again = set(affected(tape, self.nodes, starts, edits))
+        fresh: set[int] = set()
+        while True:
+            groups = {
+                group
+                for index in again
+                for value in (*tape.nodes[index].inputs, *tape.nodes[index].written)
+                if (group := tape.values[value].group) in tape.writers
+            } - fresh
+            if not groups:
+                return sorted(again), fresh
+            fresh |= groups
+            touching = [
+                index
+                for index in self.nodes
+                if any(
+                    tape.values[v].group in groups
+                    for v in (*tape.nodes[index].outputs, *tape.nodes[index].written)
+                )
+            ]
+            again.update(affected(tape, self.nodes, touching, edits))
+
+    def _run(
+        self, machine: Machine, nodes: Sequence[int], *, groups: set[int] | None = None
+    ) -> Machine:
+        times = sorted(self._cuts)
+        position = 0
+
+        def inject(until: int) -> None:
+            nonlocal position
+            while position < len(times) and times[position] <= until:
+                for cut, tensor in self._cuts[times[position]]:
+                    if groups is None or self.tape.values[cut.value].group in groups:
+                        put_in(machine, cut.value, tensor)
+                position += 1
+
+        with torch.no_grad():
+            for index in nodes:
+                inject(index)
+                machine.step(self.tape.nodes[index])
+            inject(self.tap.at)
+        return machine
+
+    def _result(self, machine: Machine) -> Tensor:
+        return machine.read(self.tap.value)
+
+    def _longest_sum(self) -> int:
+        return max((_summed(self.tape, index) for index in self.nodes), default=1)
+
+
+def _summed(tape: Tape, index: int) -> int:
+    """How many terms the sums of an operation have, roughly: the longest of its inputs' rows."""
+    node = tape.nodes[index]
+    if node.name not in _SUMS or not node.inputs:
+        return 1
+    shapes = [tape.values[value].shape for value in node.inputs]
+    if node.name.startswith("conv"):
+        return max((math.prod(shape[1:]) for shape in shapes[1:]), default=1)
+    return max((shape[-1] for shape in shapes if shape), default=1)
+
+
+_SUMS = frozenset({
+    "linear", "matmul", "bmm", "mm", "addmm", "baddbmm", "einsum", "conv1d", "conv2d", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "scaled_dot_product_attention", "layer_norm",
+    "group_norm", "rms_norm", "sum", "mean", "var", "lstm", "gru", "stft", "bilinear",
+})  # fmt: skip
+
+
+def candidate_precision(tensors: Iterable[Tensor]) -> torch.dtype:
+    """The type that a candidate computes in: of its tensors, or one that holds all their numbers.
+
+    A port in half precision that dumps float32 shows itself by numbers with no further digits.
+    """
+    floats = [t for t in tensors if t.is_floating_point() and t.numel() >= 8]
+    for dtype in (torch.bfloat16, torch.float16):
+        if any(t.dtype is dtype for t in floats):
+            return dtype
+    wide = [t for t in floats if t.dtype is torch.float32]
+    if not wide:
+        return torch.float32
+    for dtype in (torch.bfloat16, torch.float16):
+        if all(_holds(dtype, t) for t in wide):
+            return dtype
+    return torch.float32
+
+
+def _holds(dtype: torch.dtype, tensor: Tensor) -> bool:
+    """Whether a type has all numbers of a tensor, and the tensor has more than a few."""
+    finite = tensor[torch.isfinite(tensor)]
+    if not finite.numel() or torch.equal(finite, finite.round()):
+        return False  # zeros, ones and counts say nothing
+    return bool(torch.equal(finite.to(dtype).to(tensor.dtype), finite))
+
+
+def is_leaf(tape: Tape, value: int) -> bool:
+    """Whether no operation made a value."""
+    return tape.values[value].node == LEAF
