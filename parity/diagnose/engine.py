@@ -16,7 +16,7 @@ from parity.diagnose.view import View
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
 from parity.localize.replay import Local, known_taps, replay
-from parity.localize.segment import Segment
+from parity.localize.segment import Segment, candidate_precision
 from parity.localize.tape import Tap, Tape
 from parity.tensors import Role
 
@@ -113,6 +113,13 @@ class Engine:
             self.failed = {o.path: (o, self.failed.get(o.path, (o, None))[1]) for o in origins}
             if not origins or not self._round(origins) or time.monotonic() > self._stop_at:
                 return
+
+    @property
+    def precision(self) -> str:
+        """In which the candidate computes, as its tensors show."""
+        keys = [tap.key for tap in self.tape.taps if tap.key in self.candidate][:64]
+        found = candidate_precision(self.candidate.tensor(key) for key in keys)
+        return str(found).removeprefix("torch.")
 
     def origins(self, locals_: Sequence[Local]) -> list[Origin]:
         """The taps that differ though their inputs are the candidate's own."""

@@ -17,9 +17,8 @@ import torch
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit, Machine
 from parity.localize.tape import Tap, Tape
-from parity.tensors import TapKey
 
-__all__ = ["Local", "known_taps", "relative_error", "replay"]
+__all__ = ["Local", "known_taps", "last_uses", "put_in", "relative_error", "replay"]
 
 Tensor = torch.Tensor
 
@@ -103,7 +102,7 @@ class _Walk:
         for tap in tape.taps:
             if tap.key in candidate or tap.key in candidate.mismatched:
                 self._taps.setdefault(tap.at, []).append(tap)
-        self._last = _last_uses(tape, edits)
+        self._last = last_uses(tape, edits)
         self._ends: dict[int, list[int]] = {}
         for value, time in self._last.items():
             self._ends.setdefault(time, []).append(value)
@@ -195,7 +194,8 @@ def relative_error(theirs: Tensor, ours: Tensor) -> tuple[float, float]:
     return size / max(norm, float(b.norm()), 1e-30), norm
 
 
-def _last_uses(tape: Tape, edits: Mapping[int, Sequence[Edit]]) -> dict[int, int]:
+def last_uses(tape: Tape, edits: Mapping[int, Sequence[Edit]]) -> dict[int, int]:
+    """When each value is needed for the last time, in operations done."""
     last: dict[int, int] = {}
     for node in tape.nodes:
         for value in (*node.inputs, *node.outputs):
@@ -206,8 +206,3 @@ def _last_uses(tape: Tape, edits: Mapping[int, Sequence[Edit]]) -> dict[int, int
     for tap in tape.taps:
         last[tap.value] = max(last.get(tap.value, 0), tap.at)
     return last
-
-
-def by_key(found: Sequence[Local]) -> dict[TapKey, Local]:
-    """Local errors by the name of the tensor."""
-    return {local.tap.key: local for local in found}

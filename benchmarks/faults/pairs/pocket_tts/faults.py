@@ -698,6 +698,8 @@ _EITHER: tuple[tuple[str, ...], ...] = (
     ("story24", "noise_negative"),
     ("story03", "out_norm_left_out"),
     ("voice_forgotten", "rope_restarts"),
+    # A key that no query sees has no weights along the queries.
+    ("context_short", "softmax_over_queries"),
 )
 
 CONFLICTS: frozenset[frozenset[str]] = frozenset(

@@ -211,7 +211,7 @@ def layer_scale(place: Place, x: torch.Tensor, layer: int) -> torch.Tensor:
         return place.tap(x)
     gamma = place.get("gamma")
     if second and place.has("layer_scale_of_sibling", layer, only=0):
-        gamma = place.weights[place.path.replace("ls2", "ls1") + ".gamma"]
+        gamma = place.weights.get(place.path.replace("ls2", "ls1") + ".gamma")
     return place.tap(x if gamma is None else x * gamma)
 
 

@@ -1,0 +1,224 @@
+"""From what the engine explained to findings: causes with all their sites, graded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from parity.diagnose.describe import describe
+from parity.diagnose.engine import Engine, Explained
+from parity.diagnose.hypothesis import Hypothesis, pattern_of
+from parity.diagnose.result import Finding, FindingSite, Grade, Unexplained
+from parity.diagnose.search import Chosen, Trial
+
+__all__ = ["Cause", "causes_of", "unexplained_of"]
+
+_SPECULATIVE_COST = 3.0
+# How far above the noise a difference has to be before its cause counts as sure.
+_CLEARLY = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Cause:
+    """A finding in the making, with the changes that make the reference do the same.
+
+    Attributes:
+        finding: what is found.
+        chosen: the changes, one a place.
+    """
+
+    finding: Finding
+    chosen: list[tuple[Explained, Chosen]] = field(default_factory=list)
+
+
+def causes_of(engine: Engine) -> list[Cause]:
+    """All causes that were found, in the order of execution."""
+    by_name: dict[tuple[str, str, str], list[tuple[Explained, Chosen]]] = {}
+    for explained in engine.explained:
+        for chosen in explained.trial.chosen:
+            first = chosen.group.first
+            root = first.site.path.partition(".")[0]
+            by_name.setdefault((first.name, _rounded(chosen.value), root), []).append(
+                (explained, chosen)
+            )
+    causes = [_cause(engine, members) for members in by_name.values()]
+    causes.sort(key=lambda cause: cause.chosen[0][0].origin.segment.tap.at)
+    for rank, cause in enumerate(causes, 1):
+        cause.finding = replace(cause.finding, rank=rank)
+    return causes
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
+
+
+def _cause(engine: Engine, members: Sequence[tuple[Explained, Chosen]]) -> Cause:
+    explained, chosen = members[0]
+    first = chosen.group.first
+    sites = tuple(site for e, c in members for site in _sites(e, c))
+    alternatives = _alternatives(explained, chosen)
+    error, left = explained.origin.segment.error, explained.trial.error
+    finding = Finding(
+        rank=0,
+        family=first.family,
+        parameter=first.parameter,
+        reference=first.reference,
+        candidate=_text(first, chosen.value),
+        value=chosen.value,
+        grade=_grade(members, alternatives),
+        sites=_distinct(sites),
+        exceptions=_exceptions(engine, first, sites),
+        alpha=explained.alpha[0],
+        alpha_se=explained.alpha[1],
+        explained_local=1.0 - (left / error) ** 2 if error > 0 else math.nan,
+        floor=explained.origin.segment.floor,
+        alternatives=alternatives,
+        evidence=_evidence(members),
+    )
+    return Cause(finding, list(members))
+
+
+def _text(hypothesis: Hypothesis, value: float | None) -> str:
+    if value is None:
+        return hypothesis.candidate
+    return hypothesis.candidate.format(value=value)
+
+
+def _sites(explained: Explained, chosen: Chosen) -> list[FindingSite]:
+    segment = explained.origin.segment
+    key = segment.tap.key
+    places: dict[str, Hypothesis] = {}
+    for member in chosen.group.members:
+        places.setdefault(f"{member.site.path}::{member.site.operation}", member)
+    return [
+        FindingSite(
+            path=member.site.path,
+            operation=member.site.operation,
+            tap=key.path,
+            phase=key.phase,
+            call=key.call,
+            source=member.site.source,
+            error=segment.error,
+            left=explained.trial.error,
+            calls=explained.checked,
+        )
+        for member in places.values()
+    ]
+
+
+def _distinct(sites: Sequence[FindingSite]) -> tuple[FindingSite, ...]:
+    found: dict[tuple[str, str], FindingSite] = {}
+    for site in sites:
+        found.setdefault((site.path, site.tap), site)
+    return tuple(found.values())
+
+
+def _grade(members: Sequence[tuple[Explained, Chosen]], alternatives: Sequence[str]) -> Grade:
+    explained, chosen = members[0]
+    if chosen.group.first.cost >= _SPECULATIVE_COST:
+        return Grade.SPECULATIVE
+    segment = explained.origin.segment
+    sure = (
+        all(e.worst <= 1.0 and e.trial.error <= e.origin.segment.floor for e, _ in members)
+        and any(e.distinct for e, _ in members)
+        and segment.error > _CLEARLY * segment.floor
+        and not alternatives
+    )
+    return Grade.HIGH if sure else Grade.WORTH_TRYING
+
+
+def _alternatives(explained: Explained, chosen: Chosen) -> tuple[str, ...]:
+    """Other causes that explain the same alike and are no more far-fetched."""
+    if len(explained.trial.chosen) > 1:
+        return ()
+    ours = chosen.group.first
+    texts = []
+    for other in explained.alternatives:
+        theirs = [one.group.first for one in other.chosen]
+        same = all((t.family, t.parameter) == (ours.family, ours.parameter) for t in theirs)
+        if same or other.cost > explained.trial.cost + 0.3:
+            continue
+        texts.append(_trial_text(other))
+    return tuple(dict.fromkeys(texts))
+
+
+def _trial_text(trial: Trial) -> str:
+    return " and ".join(
+        f"{c.group.first.family}.{c.group.first.parameter}: "
+        f"{_text(c.group.first, c.value)} for {c.group.first.reference}"
+        for c in trial.chosen
+    )
+
+
+def _exceptions(
+    engine: Engine, hypothesis: Hypothesis, sites: Sequence[FindingSite]
+) -> tuple[str, ...]:
+    """Calls of the same kind that were compared and do as the reference does."""
+    pattern = pattern_of(hypothesis.site.path)
+    if "*" not in pattern:
+        return ()
+    own = {site.path for site in sites}
+    broken = {path.rpartition(":")[0] for path in engine.failed}
+    depth = pattern.count(".")
+    known = {key.path for key in engine.candidate.rows}
+    return tuple(
+        path
+        for path in engine.tape.calls_of
+        if path.count(".") == depth
+        and fnmatchcase(path, pattern)
+        and path not in own
+        and path in known
+        and path not in broken
+    )
+
+
+def _evidence(members: Sequence[tuple[Explained, Chosen]]) -> tuple[str, ...]:
+    explained, _ = members[0]
+    segment = explained.origin.segment
+    texts = [
+        f"on the candidate's own inputs the reference differs at {segment.tap.key} by "
+        f"{segment.error:.1e} of the norm, where rounding explains {segment.floor:.1e}; "
+        f"with the change {explained.trial.error:.1e} is left"
+    ]
+    if math.isfinite(explained.alpha[0]):
+        texts.append(
+            f"the candidate shows {explained.alpha[0]:.6f} ± {explained.alpha[1]:.1e} of the change"
+        )
+    checked = sum(e.checked for e, _ in members)
+    if checked > 1:
+        texts.append(f"checked at {checked} calls")
+    if len(explained.trial.chosen) > 1:
+        others = len(explained.trial.chosen) - 1
+        texts.append(f"found together with {others} other change{'s' if others > 1 else ''}")
+    return tuple(texts)
+
+
+def unexplained_of(engine: Engine) -> tuple[Unexplained, ...]:
+    """The taps that nothing explained, in the order of execution."""
+    found = []
+    for origin, nearest in engine.failed.values():
+        segment = origin.segment
+        key = segment.tap.key
+        explains = 0.0
+        if nearest is not None and segment.error > 0 and math.isfinite(segment.error):
+            explains = max(0.0, 1.0 - (nearest.error / segment.error) ** 2)
+        found.append(
+            Unexplained(
+                tap=key.path,
+                phase=key.phase,
+                call=key.call,
+                error=segment.error,
+                floor=segment.floor,
+                nearest=_trial_text(nearest) if nearest is not None and explains > 0.02 else "",
+                nearest_explains=explains,
+                description=describe(segment.theirs, segment.ours),
+                calls=len(origin.calls),
+            )
+        )
+    return tuple(sorted(found, key=lambda u: engine.failed[_path_of(engine, u)][0].segment.tap.at))
+
+
+def _path_of(engine: Engine, unexplained: Unexplained) -> str:
+    return next(p for p in engine.failed if p.rpartition(":")[0] == unexplained.tap)

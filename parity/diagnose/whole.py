@@ -1,0 +1,150 @@
+"""The whole diagnosis: replay, search, propagation, verdict."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from parity.align import Mode
+from parity.diagnose.engine import Engine
+from parity.diagnose.findings import Cause, causes_of, unexplained_of
+from parity.diagnose.relocate import Relocator
+from parity.diagnose.result import Diagnosis, Grade, Verdict
+from parity.diagnose.search import Limits
+from parity.localize.candidate import Candidate
+from parity.localize.execute import Edit
+from parity.localize.forward import forward, output_error
+from parity.localize.reference import Reference, match
+from parity.localize.tape import Tap, Tape
+from parity.store import Capture
+from parity.tensors import Role, TapPlan
+
+__all__ = ["diagnose"]
+
+Side = str | Path | Capture | Mapping[str, Any]
+
+
+def diagnose(
+    reference: Reference,
+    candidate: Side,
+    *,
+    renames: Sequence[str] = (),
+    layouts: Mapping[str, tuple[int, ...]] | None = None,
+    mode: Mode = "exact",
+    plan: TapPlan | None = None,
+    output: str = "",
+    seconds: float = 600.0,
+    limits: Limits | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Diagnosis:
+    """Say why a candidate differs from its reference.
+
+    The reference is run again, as a whole and in parts, on the candidate's own tensors; nothing of
+    the candidate is needed but what it dumped.
+
+    Args:
+        reference: the reference, on the case that the candidate ran.
+        candidate: a capture file, an open capture, or tensors by name.
+        renames: ordered rules `candidate -> reference` over tap paths.
+        layouts: axis order by glob over tap paths.
+        mode: `exact` matches by name, `auto` by order, shape and content.
+        plan: which tensors take part; all by default.
+        output: path of the tap that is the model's output; by default the last of floating point.
+        seconds: wall time after which no further cause is looked for.
+        limits: how far each search goes.
+        progress: hears, in a few words, what is being done.
+
+    Returns:
+        The causes, each with its places and what it explains, and what nothing explains.
+
+    Raises:
+        AlignmentError: the taps cannot be brought together without guessing.
+        BackendError: the reference cannot be run again.
+    """
+    started = time.monotonic()
+    say = progress or (lambda _: None)
+    say("running the reference, operation by operation")
+    tape = reference.tape
+    theirs, notes = match(
+        reference, candidate, renames=renames, layouts=layouts, mode=mode, plan=plan
+    )
+    engine = Engine(tape, theirs, limits or Limits(), seconds, say)
+    engine.peel()
+    causes = causes_of(engine)
+    result = _with_output(engine, causes, _output(tape, theirs, output), say)
+    return replace(result, notes=notes, seconds=time.monotonic() - started)
+
+
+def _output(tape: Tape, candidate: Candidate, named: str) -> Tap | None:
+    """The tap that the whole error is measured at."""
+    known = [tap for tap in tape.taps if tap.key in candidate and tap.key.role is not Role.INPUT]
+    if named:
+        known = [tap for tap in known if tap.key.path == named]
+    floats = [tap for tap in known if tape.values[tap.value].dtype.is_floating_point]
+    return floats[-1] if floats else None
+
+
+def _with_output(
+    engine: Engine, causes: Sequence[Cause], output: Tap | None, say: Callable[[str], None]
+) -> Diagnosis:
+    """The diagnosis, with the share of the output's error that each finding accounts for."""
+    errors = [math.nan] * (len(causes) + 1)
+    if output is not None and engine.compared:
+        for count in range(len(causes) + 1):
+            say(f"running the reference with {count} of {len(causes)} findings put in")
+            errors[count] = _error_with(engine, causes[:count], output)
+    findings = tuple(
+        replace(
+            cause.finding, explained_output=_share(errors[place], errors[place + 1], errors[0])
+        )
+        for place, cause in enumerate(causes)
+    )
+    unexplained = unexplained_of(engine)
+    return Diagnosis(
+        verdict=_verdict(engine, findings, unexplained),
+        findings=findings,
+        unexplained=unexplained,
+        equivalent=tuple(sorted(engine.hidden)),
+        output=output.key.path if output is not None else "",
+        output_error=errors[0],
+        output_left=errors[-1],
+        compared=engine.compared,
+        facts={"precision": engine.precision, "not_comparable": engine.uncertain},
+    )
+
+
+def _error_with(engine: Engine, causes: Sequence[Cause], output: Tap) -> float:
+    edits = _edits(engine.relocator, causes)
+    try:
+        (made,) = forward(engine.tape, [output], edits=edits)
+    except (RuntimeError, KeyError, IndexError, ValueError, TypeError):
+        return math.nan  # the changes do not fit a whole run, for instance for its shapes
+    return output_error(engine.candidate.tensor(output.key), made)
+
+
+def _edits(relocator: Relocator, causes: Sequence[Cause]) -> dict[int, list[Edit]]:
+    edits: dict[int, list[Edit]] = {}
+    for cause in causes:
+        for _, chosen in cause.chosen:
+            for node, moved in relocator.everywhere(chosen.edits).items():
+                edits.setdefault(node, []).extend(moved)
+    return edits
+
+
+def _share(before: float, after: float, whole: float) -> float:
+    if not whole > 0 or not math.isfinite(before) or not math.isfinite(after):
+        return math.nan
+    return (before**2 - after**2) / whole**2
+
+
+def _verdict(engine: Engine, findings: Sequence[Any], unexplained: Sequence[Any]) -> Verdict:
+    if not engine.compared:
+        return Verdict.INVALID
+    if not findings:
+        return Verdict.UNEXPLAINED if unexplained else Verdict.NO_FAULT
+    sure = all(finding.grade is Grade.HIGH for finding in findings)
+    return Verdict.EXPLAINED if sure and not unexplained else Verdict.PARTLY_EXPLAINED

@@ -1,0 +1,223 @@
+"""A reference that can be run again, and what the candidate has for each of its tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from parity.align import LayoutRule, Mode, Rename, align
+from parity.backends import Backend
+from parity.capture import Options, Recorder, record
+from parity.diffing.rows import plan_rows
+from parity.diffing.selection import choose
+from parity.diffing.source import ArraySource, CaptureSource, TensorSource
+from parity.errors import BackendError, InputError
+from parity.localize.candidate import Candidate
+from parity.localize.tape import Graph, Tape
+from parity.localize.tracer import Tracer, trace_into
+from parity.store import Capture, open_capture
+from parity.tensors import Case, TapPlan
+
+__all__ = ["Reference", "Rerunnable", "match"]
+
+Side = str | Path | Capture | Mapping[str, Any]
+Recording = Callable[[Mapping[str, nn.Module], Options], AbstractContextManager[Recorder]]
+
+
+@runtime_checkable
+class Rerunnable(Protocol):
+    """A backend whose runs can be listened to operation by operation: `torch` is one."""
+
+    def rerun(self, case: Case, recording: Recording, plan: TapPlan | None = None) -> Recorder:
+        """Run `case` while `recording` of the modules is on."""
+        ...
+
+
+class Reference:
+    """The trusted implementation on one case, ready to be run again under other assumptions.
+
+    Args:
+        rerun: runs it once while a recording, which it is given, is on.
+        capture: the file that holds what this run recorded; made when it is first needed if
+            there is none yet.
+    """
+
+    def __init__(
+        self,
+        rerun: Callable[[Recording], object],
+        *,
+        capture: str | Path | None = None,
+    ) -> None:
+        self._rerun = rerun
+        self._capture = Path(capture) if capture is not None else None
+        self._folder: TemporaryDirectory[str] | None = None
+
+    @classmethod
+    def of_backend(
+        cls, backend: Backend, case: Case, *, capture: str | Path | None = None
+    ) -> Reference:
+        """The reference that a backend runs, on a case; the noise is the capture's if it has any.
+
+        Raises:
+            BackendError: this backend cannot be run again operation by operation.
+        """
+        if not isinstance(backend, Rerunnable):
+            raise BackendError(
+                f"the backend {backend.name!r} only dumps tensors, and a diagnosis runs the "
+                "reference again",
+                hint="name a torch program as the reference",
+            )
+        if capture is not None and case.noise is None:
+            with open_capture(capture) as file:
+                case = case.with_noise(file.noise)
+        return cls(partial(backend.rerun, case), capture=capture)
+
+    @classmethod
+    def of_module(
+        cls,
+        module: nn.Module | Mapping[str, nn.Module],
+        *args: Any,
+        run: Callable[[], object] | None = None,
+        capture: str | Path | None = None,
+        functions: Sequence[str] = (),
+        phases: Mapping[str, str] | None = None,
+        steps: Mapping[str, str] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> Reference:
+        """The reference that is a module, called with `args` and `kwargs`, or driven by `run`.
+
+        Args:
+            module: the model, or several by name, as `parity.record` takes them.
+            *args: of its call.
+            run: what to do instead of that call.
+            capture: a capture of the same run, if there is one.
+            functions: further callables to record, as in `parity.record`.
+            phases: the function during which each phase holds.
+            steps: the tap whose entry begins the next step.
+            seed: of torch's generators, set before each run.
+            **kwargs: of the module's call.
+        """
+        if run is None and isinstance(module, Mapping):
+            raise InputError("several modules need a function that runs them", hint="pass run=...")
+
+        def call() -> object:
+            if run is not None:
+                return run()
+            assert isinstance(module, nn.Module)  # noqa: S101 - checked above
+            return module(*args, **kwargs)
+
+        modules = {"": module} if isinstance(module, nn.Module) else dict(module)
+        options = Options(functions=functions, phases=phases or {}, steps=steps or {})
+
+        def rerun(recording: Recording) -> None:
+            with torch.random.fork_rng(), torch.no_grad():
+                torch.manual_seed(seed)
+                with recording(modules, options):
+                    call()
+
+        return cls(rerun, capture=capture)
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The operations of one run."""
+        graph = Graph()
+        self._rerun(partial(_traced, graph))
+        return Tape.of(graph)
+
+    @cached_property
+    def capture(self) -> Capture:
+        """What a run records; by one more run if no file was given."""
+        if self._capture is None:
+            self._folder = TemporaryDirectory(prefix="parity-")
+            self._capture = Path(self._folder.name) / "reference.h5"
+            path = self._capture
+
+            def recorded(modules: Any, options: Options) -> AbstractContextManager[Recorder]:
+                return record(
+                    path,
+                    modules,
+                    functions=options.functions,
+                    phases=options.phases,
+                    steps=options.steps,
+                    noise=options.noise,
+                )
+
+            self._rerun(recorded)
+        return open_capture(self._capture)
+
+    def close(self) -> None:
+        """Remove what was made for this reference alone."""
+        if self._folder is not None:
+            self.capture.close()
+            self._folder.cleanup()
+            self._folder = None
+
+
+def _traced(
+    graph: Graph, modules: Mapping[str, nn.Module], options: Options
+) -> AbstractContextManager[Tracer]:
+    return trace_into(graph, modules, options)
+
+
+def match(
+    reference: Reference,
+    candidate: Side,
+    *,
+    renames: Sequence[str] = (),
+    layouts: Mapping[str, tuple[int, ...]] | None = None,
+    mode: Mode = "exact",
+    plan: TapPlan | None = None,
+) -> tuple[Candidate, tuple[str, ...]]:
+    """What a candidate has for each tensor of the reference.
+
+    Args:
+        reference: the reference.
+        candidate: a capture file, an open capture, or tensors by name.
+        renames: ordered rules `candidate -> reference` over tap paths.
+        layouts: axis order by glob over tap paths.
+        mode: `exact` matches by name, `auto` by order, shape and content.
+        plan: which tensors take part; all by default.
+
+    Returns:
+        The candidate's tensors, and what alignment has to say, a sentence each.
+
+    Raises:
+        AlignmentError: the taps cannot be brought together without guessing.
+        CaptureFileError: a file cannot be read.
+    """
+    ours = CaptureSource(reference.capture, "reference")
+    theirs = _source(candidate)
+    chosen, left_out = choose(ours, theirs, plan)
+    alignment = align(
+        [ours.records[i] for i in chosen[0]],
+        [theirs.records[i] for i in chosen[1]],
+        renames=[Rename.parse(text) for text in renames],
+        layouts=[LayoutRule(pattern, tuple(axes)) for pattern, axes in (layouts or {}).items()],
+        mode=mode,
+        read_reference=lambda record: ours.view(ours.capture.position(record)),
+        read_candidate=_reader(theirs),
+    )
+    rows = plan_rows(ours, theirs, chosen, alignment)
+    return Candidate(rows, theirs), (*alignment.notes, *left_out, *theirs.notes)
+
+
+def _reader(source: TensorSource) -> Callable[[Any], Any]:
+    positions = {record.order: place for place, record in enumerate(source.records)}
+    return lambda record: source.view(positions[record.order])
+
+
+def _source(candidate: Side) -> TensorSource:
+    if isinstance(candidate, Mapping):
+        return ArraySource(candidate, "candidate")
+    if isinstance(candidate, Capture):
+        return CaptureSource(candidate, "candidate")
+    return CaptureSource(open_capture(candidate), str(candidate))
