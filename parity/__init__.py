@@ -6,13 +6,18 @@ fetched when it is first used.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parity.capture import next_step, phase, record, tap
+    from parity.diagnose import diagnose
     from parity.diffing import DiffResult, Outcome, diff
     from parity.errors import ParityError
+    from parity.localize.calibrate import calibrate
+    from parity.localize.reference import Reference
     from parity.store import Capture
     from parity.store import open_capture as open  # noqa: A004
     from parity.tensors import Case, NoiseDraw, Role, TapKey, TapPlan, TapRecord, Tier
@@ -27,6 +32,7 @@ __all__ = [
     "NoiseDraw",
     "Outcome",
     "ParityError",
+    "Reference",
     "Role",
     "Rule",
     "TapKey",
@@ -36,6 +42,8 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "__version__",
+    "calibrate",
+    "diagnose",
     "diff",
     "next_step",
     "open",
@@ -47,8 +55,11 @@ __all__ = [
 
 _HOMES = {
     "parity.capture": ("next_step", "phase", "record", "tap"),
+    "parity.diagnose": ("diagnose",),
     "parity.diffing": ("DiffResult", "Outcome", "diff"),
     "parity.errors": ("ParityError",),
+    "parity.localize.calibrate": ("calibrate",),
+    "parity.localize.reference": ("Reference",),
     "parity.store": ("Capture",),
     "parity.tensors": ("Case", "NoiseDraw", "Role", "TapKey", "TapPlan", "TapRecord", "Tier"),
     "parity.tolerance": ("Rule", "Tolerance", "Verdict", "preset"),
@@ -64,6 +75,16 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(home), attribute)
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing a subpackage sets it here, where it would hide the function of its name.
+        if not (isinstance(value, ModuleType) and name in _HOME_OF):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

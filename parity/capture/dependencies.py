@@ -19,8 +19,8 @@ import xxhash
 __all__ = ["digest_paths", "loaded", "unchanged"]
 
 # Parts of this package that only read captures: a change in them does not stale one.
-READERS = ("parity.align", "parity.cli", "parity.diffing", "parity.report", "parity.run",
-           "parity.tolerance", "parity.pytest_plugin")  # fmt: skip
+READERS = ("parity.align", "parity.cli", "parity.diagnose", "parity.diffing", "parity.localize",
+           "parity.report", "parity.run", "parity.tolerance", "parity.pytest_plugin")  # fmt: skip
 
 
 def loaded() -> dict[str, Any]:

@@ -37,16 +37,24 @@ _WITHOUT_DRAWS = frozenset({*sys.stdlib_module_names, "h5py", "numpy", "torch"} 
 
 
 def record_noise(
-    recorder: Recorder, noise: bool | Sequence[NoiseDraw], patches: Patches, stack: ExitStack
+    recorder: Recorder,
+    noise: bool | Sequence[NoiseDraw],
+    patches: Patches,
+    stack: ExitStack,
+    *,
+    exact: bool = True,
 ) -> None:
     """Record every draw of the run; replay `noise` when it holds draws.
+
+    With `exact` off, a run may make fewer draws than the tape holds, or more, which it then makes
+    itself.
 
     Raises:
         NoiseTapeError: while the run draws, or at its end, when it does not fit the draws.
     """
     if noise is False:
         return
-    replay = None if noise is True else Replay(noise)
+    replay = None if noise is True else Replay(noise, exact=exact)
     tape = _Tape(recorder, replay)
     replacements: dict[int, Call] = {}
     for draw in (*DRAWS, *DROPOUTS):
@@ -80,23 +88,25 @@ class _Tape:
         # One draw at a time, so that the tape has the order of the generator.
         with self.recorder.here.unseen(), self._lock:
             drawn: torch.Tensor = function(*args, **kwargs)
-            self._record(draw, drawn, draw.parameters(args, kwargs))
-            self.recorder.drawn(drawn)
+            taped = self._record(draw, drawn, draw.parameters(args, kwargs))
+            self.recorder.drawn(drawn, taped=taped)
         return drawn
 
-    def _record(self, draw: Draw, drawn: torch.Tensor, parameters: dict[str, float]) -> None:
+    def _record(self, draw: Draw, drawn: torch.Tensor, parameters: dict[str, float]) -> bool:
+        """Record a draw, and put in what the tape has for it; whether the tape had it, if any."""
         site, phase = caller_line(), self.recorder.here.phase
         try:
             array = to_numpy(drawn)
         except UnrecordableError as reason:
             self.recorder.skipped.setdefault(f"draw at {site}", str(reason))
-            return
+            return True
         made = NoiseDraw(np.array(array), draw.distribution, site, phase, parameters)
-        if self.replay is not None:
-            made = self.replay.next(made)
+        taped = made if self.replay is None else self.replay.next(made)
+        if self.replay is not None and taped is not None:
             with torch.no_grad():
-                drawn.copy_(_to_torch(made.values, drawn))
-        self.recorder.sink.noise(made)
+                drawn.copy_(_to_torch(taped.values, drawn))
+        self.recorder.sink.noise(taped or made)
+        return taped is not None
 
 
 def _drawing(tape: _Tape, draw: Draw, function: Call) -> Call:

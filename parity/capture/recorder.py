@@ -94,8 +94,11 @@ class Recorder:
         if order is not None and self.lineage is not None:
             self.lineage.set(leaf, (order,))
 
-    def drawn(self, tensor: torch.Tensor) -> None:
-        """Hear that a tensor of any shape was drawn at random; the sink has its values already."""
+    def drawn(self, tensor: torch.Tensor, *, taped: bool) -> None:
+        """Hear that a tensor of any shape was drawn at random, and whether a replayed tape had it.
+
+        The sink has its values already.
+        """
 
     def put(
         self,

@@ -20,21 +20,30 @@ class Replay:
     """The draws of a tape, in order; within each phase, when the run has the tape's phases.
 
     Two threads that draw in phases of their own get their draws whichever of them runs first.
+
+    Args:
+        draws: of the tape.
+        exact: whether the run has to make just these draws, no more and no fewer.
     """
 
-    def __init__(self, draws: Sequence[NoiseDraw]) -> None:
+    def __init__(self, draws: Sequence[NoiseDraw], *, exact: bool = True) -> None:
         self._draws = tuple(draws)
+        self._exact = exact
         self._by_phase: bool | None = None
         self._used: set[int] = set()
         self._next: dict[str, int] = {}
 
-    def next(self, drawn: NoiseDraw) -> NoiseDraw:
+    def next(self, drawn: NoiseDraw) -> NoiseDraw | None:
         """The draw of the tape that takes the place of `drawn`.
+
+        None where an inexact replay has come to the end of the tape.
 
         Raises:
             NoiseTapeError: the tape has no more draws, or the next one is of another kind.
         """
         position = self._position(drawn)
+        if position is None:
+            return None
         taped = self._draws[position]
         number = f"draw {position} of {len(self._draws)}"
         problem = _difference(drawn, taped)
@@ -53,7 +62,7 @@ class Replay:
             NoiseTapeError: draws are left over.
         """
         left = [i for i in range(len(self._draws)) if i not in self._used]
-        if left and self._used:
+        if left and self._used and self._exact:
             first = self._draws[left[0]]
             raise NoiseTapeError(
                 f"the run made {len(self._used)} of the tape's {len(self._draws)} draws; the first "
@@ -62,7 +71,7 @@ class Replay:
                 hint=_OTHER_RUN,
             )
 
-    def _position(self, drawn: NoiseDraw) -> int:
+    def _position(self, drawn: NoiseDraw) -> int | None:
         if self._by_phase is None:
             # Decided at the first draw: a run without phases takes the tape as it is.
             self._by_phase = bool(drawn.phase) and any(d.phase == drawn.phase for d in self._draws)
@@ -73,6 +82,8 @@ class Replay:
         self._next[phase] = position + 1
         if position < len(self._draws):
             return position
+        if not self._exact:
+            return None
         within = f" in phase {phase!r}" if phase else ""
         raise NoiseTapeError(
             f"the run draws more than the tape holds{within}: {_spec(drawn)} after "

@@ -16,8 +16,10 @@ __all__ = ["main", "parity"]
 
 # Subcommand -> (module, one line for --help). The line stands here so that --help loads no module.
 COMMANDS = {
-    "run": ("run", "The main job, from parity.toml: capture, diff, report."),
+    "run": ("run", "The main job, from parity.toml: capture, diff, diagnose, report."),
+    "diagnose": ("diagnose", "Say why a candidate differs: which convention, where, and its cost."),
     "diff": ("diff", "Compare two captures, tensor by tensor."),
+    "calibrate": ("calibrate", "Measure what rounding alone does to the reference."),
     "capture": ("capture", "Record one run of one implementation."),
     "import": ("import_", "Make a capture from a folder of dumped tensors."),
     "show": ("show", "Look into a capture."),

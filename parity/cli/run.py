@@ -33,6 +33,9 @@ Exit status: 0 parity holds, 1 it does not, 2 something did not run, 3 nothing c
     "--case", "cases", multiple=True, metavar="GLOB", help="Cases to run. Can be repeated."
 )
 @click.option("--fresh", is_flag=True, help="Make every capture again.")
+@click.option(
+    "--diagnose/--no-diagnose", default=True, help="Whether to say why a candidate differs."
+)
 @click.option("--rows", default=12, show_default=True, help="Taps in each printed table.")
 @click.option("--json", "json_", metavar="FILE", help="Write JSON; - for the standard output.")
 def command(
@@ -41,16 +44,24 @@ def command(
     cases: tuple[str, ...],
     *,
     fresh: bool,
+    diagnose: bool,
     rows: int,
     json_: str | None,
 ) -> int:
-    """Capture the reference and each candidate NAME, compare them, and write reports."""
+    """Capture the reference and each candidate NAME, compare them, say why, and write reports."""
     from parity.cli.watch import Watcher  # noqa: PLC0415 - keeps --help quick
-    from parity.run import load_config, run  # noqa: PLC0415
+    from parity.run import STAGES, load_config, run  # noqa: PLC0415
+    from parity.run.explain import explain_broken  # noqa: PLC0415
 
+    stages = [stage for stage in STAGES if diagnose or stage is not explain_broken]
     with Watcher(quiet=json_ == "-") as watcher:
         result = run(
-            load_config(config), candidates=candidates, cases=cases, fresh=fresh, observer=watcher
+            load_config(config),
+            candidates=candidates,
+            cases=cases,
+            fresh=fresh,
+            observer=watcher,
+            stages=stages,
         )
     if json_:
         _write_json(result, json_)

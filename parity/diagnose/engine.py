@@ -102,9 +102,7 @@ class Engine:
         """Explain what can be explained, round after round."""
         for _ in range(12):
             self.progress("replaying the reference on the candidate's tensors")
-            locals_ = replay(
-                self.tape, self.candidate, edits=self.active, hidden=self.hidden
-            )
+            locals_ = replay(self.tape, self.candidate, edits=self.active, hidden=self.hidden)
             self.compared = len(locals_)
             self._cuts = known_taps(self.tape, self.candidate, self.hidden)
             origins = self.origins(locals_)
@@ -274,5 +272,3 @@ def _worth_a_look(calls: Sequence[Local]) -> list[Local]:
         return []
     picks = [*calls[:2], max(calls, key=lambda one: one.error if one.error < math.inf else 0)]
     return list({id(one): one for one in picks}.values())
-
-

@@ -163,6 +163,8 @@ def _exceptions(
     broken = {path.rpartition(":")[0] for path in engine.failed}
     depth = pattern.count(".")
     known = {key.path for key in engine.candidate.rows}
+    # In a row of layers that are numbered throughout, others stand between those of the kind.
+    alike = _operations(engine, hypothesis.site.path)
     return tuple(
         path
         for path in engine.tape.calls_of
@@ -171,7 +173,15 @@ def _exceptions(
         and path not in own
         and path in known
         and path not in broken
+        and _operations(engine, path) == alike
     )
+
+
+def _operations(engine: Engine, path: str) -> tuple[str, ...]:
+    """What the first call of a path does, operation by operation."""
+    for span in engine.tape.calls_of.get(path, ()):
+        return tuple(node.name for node in engine.tape.nodes[span.start : span.stop])
+    return ()
 
 
 def _evidence(members: Sequence[tuple[Explained, Chosen]]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 __all__ = ["Diagnosis", "Finding", "FindingSite", "Grade", "Unexplained", "Verdict"]
 
@@ -34,6 +35,11 @@ class Verdict(StrEnum):
     PARTLY_EXPLAINED = "partly_explained"
     UNEXPLAINED = "unexplained"
     INVALID = "invalid"
+
+    @property
+    def exit_status(self) -> int:
+        """0 no fault, 1 it differs, 3 nothing was compared."""
+        return {Verdict.NO_FAULT: 0, Verdict.INVALID: 3}.get(self, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ class Unexplained:
     decides: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Diagnosis:
     """Why a candidate differs from its reference.
 
@@ -193,3 +199,24 @@ class Diagnosis:
             for finding in self.findings
         ]
         return pd.DataFrame(rows, columns=[*columns, "tap", "path", "sites"])
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Share of the output's error that each finding explains; see `parity.report.plots`."""
+        from parity.report.plots import plot_shares  # noqa: PLC0415 - matplotlib is slow to load
+
+        return plot_shares(self, axes)
+
+    def __str__(self) -> str:
+        from parity.report.causes import summary  # noqa: PLC0415 - report stands above diagnose
+
+        return summary(self)
+
+    def __repr__(self) -> str:
+        from parity.report.causes import headline  # noqa: PLC0415 - report stands above diagnose
+
+        return f"<Diagnosis: {headline(self)}>"
+
+    def _repr_html_(self) -> str:
+        from parity.report.html import diagnosis_fragment  # noqa: PLC0415
+
+        return diagnosis_fragment(self)

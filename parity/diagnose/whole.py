@@ -15,6 +15,7 @@ from parity.diagnose.findings import Cause, causes_of, unexplained_of
 from parity.diagnose.relocate import Relocator
 from parity.diagnose.result import Diagnosis, Grade, Verdict
 from parity.diagnose.search import Limits
+from parity.diagnose.structure import Structure, settle
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
 from parity.localize.forward import forward, output_error
@@ -72,11 +73,42 @@ def diagnose(
     theirs, notes = match(
         reference, candidate, renames=renames, layouts=layouts, mode=mode, plan=plan
     )
-    engine = Engine(tape, theirs, limits or Limits(), seconds, say)
+    before = _own_error(tape, theirs, output)
+    structure = settle(reference, theirs, say)
+    engine = Engine(structure.tape, structure.candidate, limits or Limits(), seconds, say)
     engine.peel()
     causes = causes_of(engine)
-    result = _with_output(engine, causes, _output(tape, theirs, output), say)
-    return replace(result, notes=notes, seconds=time.monotonic() - started)
+    result = _with_output(engine, causes, _output(engine.tape, engine.candidate, output), say)
+    return replace(
+        _with_structure(result, structure, before),
+        notes=notes,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _own_error(tape: Tape, candidate: Candidate, output: str) -> float:
+    """How far the candidate's output is from the reference's own, over what both have."""
+    named = [tap for tap in tape.taps if tap.key.path == output and tap.key.role is not Role.INPUT]
+    if not named or named[-1].key not in candidate.mismatched:
+        return math.nan
+    (ours,) = forward(tape, named[-1:])
+    return output_error(candidate.alone(candidate.mismatched[named[-1].key]), ours)
+
+
+def _with_structure(result: Diagnosis, structure: Structure, before: float) -> Diagnosis:
+    """The diagnosis with what was found about structure, which comes first."""
+    if not structure.findings:
+        return result
+    findings = [*structure.findings, *result.findings]
+    ranked = tuple(replace(finding, rank=rank) for rank, finding in enumerate(findings, 1))
+    sure = all(finding.grade is Grade.HIGH for finding in ranked)
+    whole = sure and not result.unexplained
+    return replace(
+        result,
+        findings=ranked,
+        verdict=Verdict.EXPLAINED if whole else Verdict.PARTLY_EXPLAINED,
+        output_error=before if math.isfinite(before) else result.output_error,
+    )
 
 
 def _output(tape: Tape, candidate: Candidate, named: str) -> Tap | None:
@@ -98,9 +130,7 @@ def _with_output(
             say(f"running the reference with {count} of {len(causes)} findings put in")
             errors[count] = _error_with(engine, causes[:count], output)
     findings = tuple(
-        replace(
-            cause.finding, explained_output=_share(errors[place], errors[place + 1], errors[0])
-        )
+        replace(cause.finding, explained_output=_share(errors[place], errors[place + 1], errors[0]))
         for place, cause in enumerate(causes)
     )
     unexplained = unexplained_of(engine)

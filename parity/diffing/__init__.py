@@ -1,6 +1,7 @@
 """Two implementations side by side: alignment x metrics x tolerance -> `DiffResult`."""
 
 from parity.diffing.compare import Side, diff
+from parity.diffing.noise import FloorUse
 from parity.diffing.result import DiffResult, DiffTable, Outcome, TapDiff
 from parity.diffing.source import ArraySource, CaptureSource, TensorSource
 
@@ -9,6 +10,7 @@ __all__ = [
     "CaptureSource",
     "DiffResult",
     "DiffTable",
+    "FloorUse",
     "Outcome",
     "Side",
     "TapDiff",

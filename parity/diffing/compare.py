@@ -9,14 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from parity.align import LayoutRule, Mode, Rename, align
 from parity.diffing.measure import Progress
 from parity.diffing.outcome import conclude
-from parity.diffing.result import DiffResult, Outcome
+from parity.diffing.result import DiffResult, DiffTable, Outcome
 from parity.diffing.rows import plan_rows
 from parity.diffing.selection import choose
 from parity.diffing.source import Array, ArraySource, CaptureSource, TensorSource
-from parity.diffing.table import build_table
+from parity.diffing.table import Measured, build_table
 from parity.store import Capture, open_capture
 from parity.tensors import TapPlan, TapRecord
 from parity.tolerance import Tolerance, preset
@@ -107,11 +109,28 @@ def diff(
         table=table,
         outcome=outcome,
         because=because,
-        notes=(*alignment.notes, *left_out, *notes),
+        notes=(*alignment.notes, *left_out, *notes, *_noise_notes(table, measured)),
         tolerance=rules.name,
         facts={"reference": sources[0].facts, "candidate": sources[1].facts},
         output=output,
+        floors=measured.noise.use,
     )
+
+
+def _noise_notes(table: DiffTable, measured: Measured) -> list[str]:
+    """What a reader should know of the noise floors, in sentences."""
+    noise, found = measured.noise, []
+    flipped = np.flatnonzero(noise.unstable & ~table.ok)
+    if flipped.size:
+        names = list(dict.fromkeys(table.keys[i].path for i in flipped.tolist()))
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        found.append(
+            f"{flipped.size:,} tensors that differ ({', '.join(names[:3])}{more}) hold decisions "
+            "that rounding alone flips in the reference"
+        )
+    if noise.use.hint or noise.use.calibrated:
+        found.append(f"noise floors: {noise.use.words}")
+    return found
 
 
 def _rules(renames: str | Sequence[str] | Mapping[str, str]) -> Sequence[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from parity.diffing.noise import FloorUse
 from parity.tensors import TapKey, TensorSpec
 from parity.tolerance import Verdict
 
@@ -58,6 +59,8 @@ class TapDiff:
         seconds: wall time of the call, reference and candidate; NaN where unknown.
         gaps: time since the tensor recorded before it in the same thread, on both sides.
         piece: which part of a larger tensor was compared, in words; empty for the whole.
+        calibrated: whether the floor was measured on the reference, rather than derived from the
+            element type.
     """
 
     key: TapKey
@@ -75,6 +78,7 @@ class TapDiff:
     seconds: tuple[float, float] = (math.nan, math.nan)
     gaps: tuple[float, float] = (math.nan, math.nan)
     piece: str = ""
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +107,7 @@ class DiffTable:
     reference_gap_s: FloatColumn
     candidate_gap_s: FloatColumn
     metrics: Mapping[str, FloatColumn]
+    calibrated: BoolColumn
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -127,6 +132,7 @@ class DiffTable:
             seconds=(float(self.reference_s[index]), float(self.candidate_s[index])),
             gaps=(float(self.reference_gap_s[index]), float(self.candidate_gap_s[index])),
             piece=self.pieces[index],
+            calibrated=bool(self.calibrated[index]),
         )
 
 
@@ -144,6 +150,7 @@ class DiffResult:
         tolerance: name of the rules that were applied.
         facts: of the two runs, by side: implementation, framework, precision.
         output: path of the tap that is the model's output; empty where nobody said.
+        floors: where the noise floors come from.
     """
 
     reference: str
@@ -155,6 +162,7 @@ class DiffResult:
     tolerance: str = ""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output: str = ""
+    floors: FloorUse = field(default_factory=FloorUse)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -237,6 +245,7 @@ class DiffResult:
             "candidate_path": [key.path if key else "" for key in table.candidate_keys],
             "piece": list(table.pieces),
             "floor": table.floor,
+            "calibrated": table.calibrated,
             "source": list(table.sources),
             "reference_s": table.reference_s,
             "candidate_s": table.candidate_s,

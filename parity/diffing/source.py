@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from parity.metrics import digest, tensor_statistics
 from parity.store import Capture
 from parity.tensors import Role, TapKey, TapRecord, TensorSpec
 
-__all__ = ["Array", "ArraySource", "CaptureSource", "TensorSource"]
+__all__ = ["Array", "ArraySource", "CaptureSource", "FloorSource", "TensorSource"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Bytes `(m,)` uint8; of each record the first byte, -1 for none, and the size: int64 `(n,)` each.
@@ -55,6 +55,29 @@ class TensorSource(Protocol):
         ...
 
 
+@runtime_checkable
+class FloorSource(Protocol):
+    """A source whose noise floors were measured, or could be."""
+
+    @property
+    def can_calibrate(self) -> bool:
+        """Whether they can be measured and kept with it."""
+        ...
+
+    @property
+    def floor_precisions(self) -> Sequence[str]:
+        """The precisions that they were measured for."""
+        ...
+
+    def floors(self, precision: str) -> Array:
+        """The floor of each record for a port of this precision, float64 `(n,)`; NaN if unknown."""
+        ...
+
+    def unstable(self, precision: str) -> Array:
+        """Where rounding alone changed integers or truth values, bool `(n,)`."""
+        ...
+
+
 class CaptureSource:
     """The tensors of a capture file, memory-mapped."""
 
@@ -64,6 +87,16 @@ class CaptureSource:
         self.records: Sequence[TapRecord] = capture.records
         self.facts: Mapping[str, Any] = capture.meta.as_dict()
         self.notes: Sequence[str] = () if capture.complete else (_incomplete(label, capture),)
+        self.can_calibrate = capture.complete
+        self.floor_precisions: Sequence[str] = capture.floor_precisions
+
+    def floors(self, precision: str) -> Array:
+        """The noise floors that are stored in the file."""
+        return self.capture.floors(precision)
+
+    def unstable(self, precision: str) -> Array:
+        """What flipped while they were measured."""
+        return self.capture.unstable(precision)
 
     def view(self, position: int) -> Array:
         """The tensor of `records[position]`, of the shape and type in its specification."""

@@ -12,13 +12,14 @@ import numpy as np
 
 from parity.align import TensorView
 from parity.diffing.measure import Pair, Progress, measure
+from parity.diffing.noise import RowFloors, row_floors
 from parity.diffing.result import DiffTable
 from parity.diffing.rows import Row
 from parity.diffing.source import TensorSource
 from parity.diffing.verdicts import Decision, decide_unmeasured, dtype_reason
 from parity.metrics import Metrics, metrics
 from parity.tensors import Role
-from parity.tolerance import Tolerance, Verdict, dtype_floor, judge
+from parity.tolerance import Rule, Tolerance, Verdict, judge
 
 __all__ = ["Measured", "build_table"]
 
@@ -35,11 +36,13 @@ class Measured:
     """The rows that were compared by value: their positions, and their metrics.
 
     `telling_digests` counts further rows, equal by digest, whose tensors hold more than one value.
+    `noise` has the floors of all rows.
     """
 
     positions: Array
     metrics: Metrics
-    telling_digests: int = 0
+    telling_digests: int
+    noise: RowFloors
 
 
 def build_table(
@@ -68,11 +71,12 @@ def build_table(
     statistics = measure(
         *sources, pairs, tolerance.element_tolerances(chosen), threads=threads, progress=progress
     )
-    measured = Measured(positions, metrics(statistics), _telling_digests(rows))
-    floors = _floors(rows)
-    floors[positions] *= _cancellation([rows[i] for i in positions.tolist()], measured.metrics)
-    decisions = _decide(rows, measured, floors, tolerance, allow_missing)
-    return _assemble(rows, sources, measured, floors, decisions), measured
+    rules = tolerance.rules_for(paths)
+    noise = row_floors(rows, sources[0], rules)
+    measured = Measured(positions, metrics(statistics), _telling_digests(rows), noise)
+    noise.floor[positions] *= _cancellation([rows[i] for i in positions.tolist()], measured.metrics)
+    decisions = _decide(rows, measured, rules, allow_missing)
+    return _assemble(rows, sources, measured, decisions), measured
 
 
 def _telling_digests(rows: Sequence[Row]) -> int:
@@ -83,21 +87,6 @@ def _telling_digests(rows: Sequence[Row]) -> int:
             same = bool(ours.digest) and ours.digest == theirs.digest
             found += same and ours.key.role is not Role.PARAM and ours.statistics.std > 0
     return found
-
-
-def _floors(rows: Sequence[Row]) -> Array:
-    """The relative error that rounding explains at each row; NaN where a side is absent."""
-    cache: dict[tuple[str, str], float] = {}
-    floors = np.full(len(rows), math.nan)
-    for i, row in enumerate(rows):
-        if row.reference is not None and row.candidate is not None:
-            types = row.reference.spec.dtype, row.candidate.spec.dtype
-            if types not in cache:
-                # Between numbers that round and numbers that do not, nothing is due to rounding.
-                mixed = min(dtype_floor(one) for one in types) == 0.0
-                cache[types] = 0.0 if mixed else dtype_floor(*types)
-            floors[i] = cache[types]
-    return floors
 
 
 def _cancellation(rows: Sequence[Row], found: Metrics) -> Array:
@@ -130,14 +119,17 @@ def _cancellation(rows: Sequence[Row], found: Metrics) -> Array:
 def _decide(
     rows: Sequence[Row],
     measured: Measured,
-    floors: Array,
-    tolerance: Tolerance,
+    rules: Sequence[Rule],
     allow_missing: Sequence[str],
 ) -> list[Decision]:
     """One decision a row."""
-    rules = tolerance.rules_for([row.key.path for row in rows])
     by_value = measured.positions.tolist()
-    judged = judge(measured.metrics, floors[measured.positions], [rules[i] for i in by_value])
+    judged = judge(
+        measured.metrics,
+        measured.noise.floor[by_value],
+        [rules[i] for i in by_value],
+        calibrated=measured.noise.calibrated[by_value],
+    )
     decisions: list[Decision | None] = [None] * len(rows)
     for i, verdict, ok, reason in zip(
         by_value, judged.verdicts, judged.ok.tolist(), judged.reasons, strict=True
@@ -160,7 +152,6 @@ def _assemble(
     rows: Sequence[Row],
     sources: tuple[TensorSource, TensorSource],
     measured: Measured,
-    floors: Array,
     decisions: Sequence[Decision],
 ) -> DiffTable:
     after_all = max((row.reference.order for row in rows if row.reference), default=-1) + 1
@@ -185,12 +176,13 @@ def _assemble(
         step=np.array([(r.reference or r.candidate).step for r in rows], np.int64),  # type: ignore[union-attr]
         ok=np.array([decision.ok for decision in decisions], np.bool_),
         compared=np.array([decision.compared for decision in decisions], np.bool_),
-        floor=floors,
+        floor=measured.noise.floor,
         reference_s=_seconds([row.reference for row in rows]),
         candidate_s=_seconds([row.candidate for row in rows]),
         reference_gap_s=_gaps(sources[0], [row.left for row in rows]),
         candidate_gap_s=_gaps(sources[1], [row.right for row in rows]),
         metrics=columns,
+        calibrated=measured.noise.calibrated,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
@@ -28,7 +27,7 @@ class Candidate:
 
     Attributes:
         rows: what stands beside what, by the reference's name.
-        mismatched: names whose counterpart has another shape -> that shape.
+        mismatched: names whose counterpart has another shape.
         missing: names without counterpart.
         extra: the candidate's own names without counterpart.
     """
@@ -36,7 +35,7 @@ class Candidate:
     def __init__(self, rows: list[Row], source: TensorSource) -> None:
         self.source = source
         self.rows: dict[TapKey, list[Row]] = {}
-        self.mismatched: dict[TapKey, tuple[int, ...]] = {}
+        self.mismatched: dict[TapKey, Row] = {}
         self.missing: set[TapKey] = set()
         self.extra: list[Row] = []
         for row in rows:
@@ -45,7 +44,7 @@ class Candidate:
             elif row.candidate is None:
                 self.missing.add(row.reference.key)
             elif not row.same_shape:
-                self.mismatched[row.reference.key] = row.candidate.spec.shape
+                self.mismatched[row.reference.key] = row
             elif row.stored:
                 self.rows.setdefault(row.reference.key, []).append(row)
         for key in self.missing & self.rows.keys():
@@ -72,13 +71,13 @@ class Candidate:
                 whole[...] = part.reshape(whole.shape)
         return to_torch(whole)
 
-    def extra_tensor(self, row: Row) -> torch.Tensor:
-        """A tensor that the reference has no counterpart of."""
-        return to_torch(self._right(row))
-
-    def mismatched_tensor(self, position: int) -> torch.Tensor:
-        """A tensor of the candidate by its position."""
+    def at(self, position: int) -> torch.Tensor:
+        """The candidate's tensor at a position among its records."""
         return to_torch(self.source.view(position))
+
+    def alone(self, row: Row) -> torch.Tensor:
+        """The candidate's tensor of a row without counterpart, or with one of another shape."""
+        return to_torch(self._right(row))
 
     def _right(self, row: Row) -> Array:
         if isinstance(row.right, TensorView):
@@ -99,8 +98,3 @@ def to_torch(array: Array) -> torch.Tensor:
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         array = array.astype(np.int64)
     return torch.from_numpy(np.array(array, order="C"))
-
-
-def shapes(candidate: Candidate) -> Mapping[TapKey, tuple[int, ...]]:
-    """Names whose counterpart has another shape."""
-    return candidate.mismatched

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from parity.localize.precision import Precision, leaf_in, run_in
 from parity.localize.tape import LEAF, Node, Tape, refs_of, resolve
 
 __all__ = ["Edit", "Environment", "Machine", "Operands", "Precision", "affected", "execute"]
@@ -49,19 +50,6 @@ class Edit:
     reads: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Precision:
-    """A run in another precision.
-
-    Attributes:
-        compute: the type in which operations that would compute in float32 compute.
-        rounded: the type to which each result is rounded before it is used; None for none.
-    """
-
-    compute: torch.dtype = torch.float32
-    rounded: torch.dtype | None = None
-
-
 @dataclass(slots=True, eq=False)
 class Machine:
     """What a run of a tape needs.
@@ -90,7 +78,7 @@ class Machine:
         args, kwargs = resolve(node.args, self.read), resolve(node.kwargs, self.read)
         call: Callable[[], Any]
         if self.precision is not None:
-            call = partial(_precise, node, args, kwargs, self.precision)
+            call = partial(run_in, self.precision, self.tape, node, args, kwargs)
         else:
             call = partial(node.function, *args, **kwargs)
         for edit in self.edits.get(node.index, ()):
@@ -102,8 +90,8 @@ class Machine:
         if self.tape.values[value].node != LEAF:
             raise KeyError(value)
         tensor = self.tape.leaves[value].tensor
-        if self.precision is not None and tensor.is_floating_point():
-            tensor = _rounded(tensor.to(self.precision.compute), self.precision)
+        if self.precision is not None:
+            tensor = leaf_in(self.precision, tensor)
         if self.tape.values[value].group in self.tape.writers:
             tensor = tensor.clone()  # the run will write into it
         return tensor
@@ -140,48 +128,6 @@ def execute(machine: Machine, nodes: Iterable[int], *, after: Stop | None = None
             machine.step(tape.nodes[index])
             if after is not None:
                 after(index + 1, machine)
-
-
-_TO_FLOAT32 = frozenset({"float", "to", "type", "type_as"})
-
-
-def _precise(node: Node, args: Any, kwargs: Any, precision: Precision) -> Any:
-    args, kwargs = _with_dtype(args, precision), _with_dtype(kwargs, precision)
-    if node.name == "float":
-        result = args[0].to(precision.compute)
-    else:
-        result = node.function(*args, **kwargs)
-    return _map(result, lambda t: _rounded(_widened(t, precision), precision))
-
-
-def _with_dtype(value: Any, precision: Precision) -> Any:
-    if value is torch.float32:
-        return precision.compute
-    if isinstance(value, tuple):
-        return tuple(_with_dtype(item, precision) for item in value)
-    if isinstance(value, dict):
-        return {name: _with_dtype(item, precision) for name, item in value.items()}
-    return value
-
-
-def _widened(tensor: Tensor, precision: Precision) -> Tensor:
-    if tensor.dtype is torch.float32 and precision.compute is not torch.float32:
-        return tensor.to(precision.compute)
-    return tensor
-
-
-def _rounded(tensor: Tensor, precision: Precision) -> Tensor:
-    if precision.rounded is None or not tensor.is_floating_point():
-        return tensor
-    return tensor.to(precision.rounded).to(precision.compute)
-
-
-def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, tuple | list):
-        return tuple(_map(item, change) for item in value)
-    return value
 
 
 def affected(

@@ -21,12 +21,12 @@ from parity.diffing.selection import choose
 from parity.diffing.source import ArraySource, CaptureSource, TensorSource
 from parity.errors import BackendError, InputError
 from parity.localize.candidate import Candidate
-from parity.localize.tape import Graph, Tape
-from parity.localize.tracer import Tracer, trace_into
+from parity.localize.tape import Graph, Tap, Tape
+from parity.localize.tracer import Intervention, Tracer, trace_into
 from parity.store import Capture, open_capture
-from parity.tensors import Case, TapPlan
+from parity.tensors import Case, Role, TapPlan, TapRecord, TensorSpec
 
-__all__ = ["Reference", "Rerunnable", "match"]
+__all__ = ["Reference", "Rerunnable", "match", "match_again"]
 
 Side = str | Path | Capture | Mapping[str, Any]
 Recording = Callable[[Mapping[str, nn.Module], Options], AbstractContextManager[Recorder]]
@@ -129,8 +129,16 @@ class Reference:
     @cached_property
     def tape(self) -> Tape:
         """The operations of one run."""
+        return self.trace()
+
+    def trace(self, intervention: Intervention | None = None) -> Tape:
+        """The operations of a run in which `intervention` puts others in the place of some.
+
+        Raises:
+            Exception: whatever the program raises when what was put in does not fit.
+        """
         graph = Graph()
-        self._rerun(partial(_traced, graph))
+        self._rerun(partial(_traced, graph, intervention))
         return Tape.of(graph)
 
     @cached_property
@@ -163,9 +171,12 @@ class Reference:
 
 
 def _traced(
-    graph: Graph, modules: Mapping[str, nn.Module], options: Options
+    graph: Graph,
+    intervention: Intervention | None,
+    modules: Mapping[str, nn.Module],
+    options: Options,
 ) -> AbstractContextManager[Tracer]:
-    return trace_into(graph, modules, options)
+    return trace_into(graph, modules, options, intervention)
 
 
 def match(
@@ -208,6 +219,82 @@ def match(
     )
     rows = plan_rows(ours, theirs, chosen, alignment)
     return Candidate(rows, theirs), (*alignment.notes, *left_out, *theirs.notes)
+
+
+def match_again(
+    tape: Tape, candidate: Candidate, *, shifts: Mapping[str, int] | None = None
+) -> Candidate:
+    """What a candidate has for each tensor of another run of the reference, by the same names.
+
+    Args:
+        tape: that run.
+        candidate: what it has for an earlier one.
+        shifts: by phase, how many calls the candidate makes before the one that is the
+            reference's first there.
+    """
+    renames = {
+        row.candidate.key.path: row.reference.key.path
+        for rows in candidate.rows.values()
+        for row in rows
+        if row.candidate is not None and row.reference is not None
+    }
+    theirs = candidate.source
+    wanted = [
+        place
+        for place, record in enumerate(theirs.records)
+        if record.key.role not in (Role.PARAM, Role.STATE)
+    ]
+    roles = {theirs.records[place].key.role for place in wanted}
+    named = [_shifted(theirs.records[place], shifts or {}) for place in wanted]
+    records = [
+        TapRecord(tap.key, _spec(tape, tap), order, step=tap.step)
+        for order, tap in enumerate(tape.taps)
+        if tap.key.role in roles
+    ]
+    ours = _Names("reference", records)
+    changed = [f"{theirs} -> {ours}" for theirs, ours in renames.items() if theirs != ours]
+    alignment = align(
+        records,
+        named,
+        renames=[Rename.parse(text) for text in changed],
+    )
+    return Candidate(plan_rows(ours, theirs, (range(len(records)), wanted), alignment), theirs)
+
+
+def _shifted(record: TapRecord, shifts: Mapping[str, int]) -> TapRecord:
+    """A record under the number of the reference's call; what comes before those gets its own phase."""
+    key = record.key
+    by = shifts.get(key.phase, 0)
+    if not by:
+        return record
+    if key.call < by:
+        return record._replace(key=key._replace(phase=f"{key.phase} (before)"))
+    return record._replace(key=key._replace(call=key.call - by))
+
+
+def _spec(tape: Tape, tap: Tap) -> TensorSpec:
+    value = tape.values[tap.value]
+    return TensorSpec(str(value.dtype).removeprefix("torch."), value.shape)
+
+
+class _Names:
+    """A side of an alignment of which only the records are there."""
+
+    def __init__(self, label: str, records: Sequence[TapRecord]) -> None:
+        self.label = label
+        self.records = records
+        self.facts: Mapping[str, Any] = {}
+        self.notes: Sequence[str] = ()
+
+    def view(self, position: int) -> Any:
+        """There are no tensors."""
+        raise IndexError(position)
+
+    def slab(self) -> None:
+        """There are no bytes."""
+
+    def release(self) -> None:
+        """There is nothing to let go of."""
 
 
 def _reader(source: TensorSource) -> Callable[[Any], Any]:

@@ -96,7 +96,7 @@ class _Walk:
         self.hidden = frozenset(hidden)
         self.machine = Machine(tape, edits=edits)
         self.found: list[Local] = []
-        self._tainted: set[int] = set()
+        self._tainted: set[int] = set(tape.loose)
         self._tainted_groups: set[int] = set()
         self._taps: dict[int, list[Tap]] = {}
         for tap in tape.taps:

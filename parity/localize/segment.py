@@ -23,6 +23,7 @@ Edits = Mapping[int, Sequence[Edit]]
 # sequence. Four times that, and six times what float32 differs from float64 here, is noise.
 _SUM_FLOOR = 4 * 1.1e-6 / math.sqrt(4096)
 _FLOAT32_FLOOR = 6e-7
+_MOST_FETCHED = 16  # operations between known tensors and one that a change reads
 _HALF = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8}
 
 
@@ -34,6 +35,7 @@ class Segment:
         candidate: the candidate's tensors.
         slice: the operations and where they start.
         theirs: the candidate's tensor at the tap.
+        known: all tensors that the candidate has, by value.
         active: operations that were found to be different already.
     """
 
@@ -53,6 +55,7 @@ class Segment:
         self.slice: Slice = slice_of(tape, tap, cuts, keep_going=keep_going)
         self.theirs: Tensor = candidate.tensor(tap.key)
         self.active: Edits = active or {}
+        self.known: Cuts = cuts
         self._cuts: dict[int, list[tuple[Tap, Tensor]]] = {}
         for cut in self.slice.cuts:
             self._cuts.setdefault(cut.at, []).append((cut, candidate.tensor(cut.key)))
@@ -171,9 +174,38 @@ class Segment:
         with torch.no_grad():
             for index in nodes:
                 inject(index)
+                self._lend(machine, index)
                 machine.step(self.tape.nodes[index])
             inject(self.tap.at)
         return machine
+
+    def _lend(self, machine: Machine, index: int) -> None:
+        """Fetch what changes of an operation read from outside the segment."""
+        for edit in machine.edits.get(index, ()):
+            for value in edit.reads:
+                if value not in machine.env and self.tape.values[value].node != LEAF:
+                    self._fetch(machine, value, index)
+
+    def _fetch(self, machine: Machine, value: int, index: int) -> None:
+        """A value of before an operation: the candidate's, or computed from such in a few steps."""
+        tape = self.tape
+        needed: set[int] = set()
+        queue = [value]
+        while queue:
+            one = queue.pop()
+            taps = [tap for tap in self.known.get(one, ()) if tap.at <= index]
+            made_by = tape.values[one].node
+            if one in machine.env or made_by == LEAF or made_by in needed:
+                continue
+            if taps:
+                machine.env[one] = self.candidate.tensor(taps[-1].key).to(tape.values[one].dtype)
+                continue
+            needed.add(made_by)
+            queue += tape.nodes[made_by].inputs
+            if len(needed) > _MOST_FETCHED or tape.values[one].group in tape.writers:
+                return
+        for step in sorted(needed):
+            machine.step(tape.nodes[step])
 
     def _result(self, machine: Machine) -> Tensor:
         return machine.read(self.tap.value)

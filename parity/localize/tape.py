@@ -150,6 +150,7 @@ class Graph:
     spans: list[Span] = field(default_factory=list)
     taps: list[Tap] = field(default_factory=list)
     draws: list[int] = field(default_factory=list)
+    loose: list[int] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -163,6 +164,7 @@ class Tape:
         spans: the calls, in the order in which they began.
         taps: what a capture of this run records, in its order.
         draws: the values that were drawn at random; they are leaves.
+        loose: those of them that no tape gave, so that a candidate drew others.
     """
 
     values: list[Value]
@@ -171,12 +173,19 @@ class Tape:
     spans: list[Span]
     taps: list[Tap]
     draws: list[int]
+    loose: list[int]
 
     @classmethod
     def of(cls, graph: Graph) -> Tape:
         """A tape from its lists."""
         return cls(
-            graph.values, graph.leaves, graph.nodes, graph.spans, graph.taps, graph.draws
+            graph.values,
+            graph.leaves,
+            graph.nodes,
+            graph.spans,
+            graph.taps,
+            graph.draws,
+            graph.loose,
         )
 
     @cached_property
@@ -189,6 +198,21 @@ class Tape:
                 if not writes or writes[-1] != node.index:
                     writes.append(node.index)
         return found
+
+    @cached_property
+    def first_made(self) -> dict[int, int]:
+        """The operation that made each group of values, or -1 for leaves."""
+        found: dict[int, int] = {}
+        for value in self.values:
+            found.setdefault(value.group, value.node)
+        return found
+
+    @cached_property
+    def last_read(self) -> dict[int, int]:
+        """The last operation that reads of each group of values."""
+        return {
+            self.values[value].group: node.index for node in self.nodes for value in node.inputs
+        }
 
     @cached_property
     def readers(self) -> dict[int, list[int]]:

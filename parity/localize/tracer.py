@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -28,11 +28,31 @@ from parity.capture.threads import follow_threads
 from parity.localize.tape import LEAF, Graph, Leaf, Node, Ref, Span, Tap, Value
 from parity.tensors import NoiseDraw, Role, TapKey, TapPlan
 
-__all__ = ["Intervention", "trace_into"]
+__all__ = ["Intervention", "Operation", "Place", "Tracer", "trace_into"]
 
-# Changes the arguments or the result of an operation while the reference runs: it gets the graph
-# as far as it has come, the operation's place in it, and a call that makes the result.
-Intervention = Callable[["Tracer", str, int, Callable[[], Any]], Any]
+Operation = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Place(NamedTuple):
+    """Which operation of a run this is.
+
+    Attributes:
+        path: of the call it runs in; empty outside all.
+        phase: of that call.
+        call: number of that call in its phase.
+        name: of the operation.
+        occurrence: how often an operation of that name ran in that call before.
+    """
+
+    path: str
+    phase: str
+    call: int
+    name: str
+    occurrence: int
+
+
+# What to run instead of an operation of the live run; None to run it as it is.
+Intervention = Callable[[Place, Operation], Operation | None]
 
 _IN_PLACE = frozenset({
     "__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__",
@@ -46,6 +66,7 @@ def trace_into(
     graph: Graph,
     modules: nn.Module | Mapping[str, nn.Module],
     options: Options,
+    intervention: Intervention | None = None,
 ) -> Iterator[Tracer]:
     """Record the operations that run inside the `with` block into `graph`.
 
@@ -53,16 +74,18 @@ def trace_into(
         graph: empty lists.
         modules: the models by name, as `parity.capture.record_into` takes them.
         options: phases, steps, functions and noise; what concerns recording of tensors is ignored.
+        intervention: puts other operations in the place of some while the program runs, so that
+            what follows (lengths, branches) follows from them.
     """
     roots = named_roots(modules)
     with ExitStack() as stack:
-        tracer = Tracer(graph, roots)
+        tracer = Tracer(graph, roots, intervention)
         activate(tracer)
         stack.callback(deactivate, tracer)
         stack.callback(setattr, tracer, "closed", True)
         patches = Patches()
         stack.callback(patches.remove)
-        record_noise(tracer, options.noise, patches, stack)
+        record_noise(tracer, options.noise, patches, stack, exact=intervention is None)
         calls = _Calls(tracer, states=False)
         steps: dict[str, set[str]] = {}
         for phase, path in options.steps.items():
@@ -98,7 +121,12 @@ class _Nowhere:
 class Tracer(Recorder):
     """A recorder that keeps the operations instead of the tensors."""
 
-    def __init__(self, graph: Graph, roots: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        roots: Mapping[str, nn.Module],
+        intervention: Intervention | None = None,
+    ) -> None:
         super().__init__(_Nowhere())
         self.graph = graph
         self._roots = roots
@@ -112,7 +140,7 @@ class Tracer(Recorder):
         self._lock = threading.RLock()
         self._names = _parameter_names(roots)
         self.spans = threading.local()
-        self.intervene: Intervention | None = None
+        self._intervention = intervention
 
     def put(
         self,
@@ -135,12 +163,14 @@ class Tracer(Recorder):
             self.graph.taps.append(Tap(key, value, len(self.graph.nodes), span, at.step))
         return None
 
-    def drawn(self, tensor: torch.Tensor) -> None:
+    def drawn(self, tensor: torch.Tensor, *, taped: bool) -> None:
         """A tensor was drawn at random: from here on it is a leaf."""
         with self._lock:
             self._known.pop(id(tensor), None)
             value = self._leaf(tensor, copy=True)
             self.graph.draws.append(value)
+            if not taped:
+                self.graph.loose.append(value)
 
     @property
     def running(self) -> list[int]:
@@ -182,38 +212,40 @@ class Tracer(Recorder):
         if self.closed or self.here.quiet:
             return function(*args, **kwargs)
         name = operation_name(function) or getattr(function, "__name__", "")
-        written = _written(function, args, kwargs)
         if name == "__deepcopy__":
             function, name, args, kwargs = torch.clone, "clone", args[:1], {}
+        place = self._place(name)
+        if self._intervention is not None and name:
+            operation = self._intervention(place, (function, args, kwargs))
+            function, args, kwargs = operation or (function, args, kwargs)
+        written = _written(function, args, kwargs)
         with self._lock:
             for tensor in written:
                 self._keep_before_write(tensor)
             taken = self.as_refs(args), self.as_refs(kwargs)
-        result = self._call(function, name, args, kwargs)
+        result = function(*args, **kwargs)
         if isinstance(result, bool | int | float | str | torch.dtype | torch.device | torch.Size):
             return result
         with self._lock:
-            self._note(function, name, (args, kwargs), taken, written, result)
+            self._note(function, place, (args, kwargs), taken, written, result)
         return result
 
-    def _call(
-        self, function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        if self.intervene is None or not name:
-            return function(*args, **kwargs)
+    def _place(self, name: str) -> Place:
+        """Where the operation of that name that begins now stands."""
         running = self.running
-        span = running[-1] if running else -1
-        occurrence = self._occurrences.get((span, name), 0)
-        path = self.graph.spans[span].path if span >= 0 else ""
-        with self.here.unseen():
-            return self.intervene(
-                self, f"{path}::{name}", occurrence, lambda: function(*args, **kwargs)
-            )
+        index = running[-1] if running else -1
+        with self._lock:
+            occurrence = self._occurrences.get((index, name), 0)
+            self._occurrences[index, name] = occurrence + 1
+        if index < 0:
+            return Place("", "", 0, name, occurrence)
+        span = self.graph.spans[index]
+        return Place(span.path, span.phase, span.call, name, occurrence)
 
     def _note(
         self,
         function: Callable[..., Any],
-        name: str,
+        place: Place,
         given: tuple[tuple[Any, ...], dict[str, Any]],
         taken: tuple[Any, Any],
         written: Sequence[torch.Tensor],
@@ -221,20 +253,18 @@ class Tracer(Recorder):
     ) -> None:
         inputs = list(_tensors(given))
         made = [t for t in _tensors(result) if not any(t is one for one in inputs)]
-        if (not made and not written) or name in _OF_NO_VALUE:
+        if (not made and not written) or place.name in _OF_NO_VALUE:
             return
         graph, index = self.graph, len(self.graph.nodes)
         running = self.running
         span = running[-1] if running else -1
-        occurrence = self._occurrences.get((span, name), 0)
-        self._occurrences[span, name] = occurrence + 1
         outputs = tuple(self._made(tensor, index, inputs) for tensor in made)
         read = tuple(dict.fromkeys(self.value_of(tensor) for tensor in inputs))
         graph.nodes.append(
             Node(
                 index,
                 function,
-                name,
+                place.name,
                 taken[0],
                 taken[1],
                 self.as_refs(result),
@@ -242,7 +272,7 @@ class Tracer(Recorder):
                 outputs,
                 tuple(self.value_of(tensor) for tensor in written),
                 span,
-                occurrence,
+                place.occurrence,
                 caller_line(),
             )
         )

@@ -78,8 +78,10 @@ class Screen:
             # Where everything agrees, a few of the largest errors say enough.
             rows = self.rows if result.failures else min(self.rows, AGREEING_ROWS)
             yield Padding(_table(result, rows, wide=wide), (1, 0, 0, 2))
-        if result.notes:
-            yield Padding(_notes(result.notes), (1, 0, 0, 2))
+        # Said above already.
+        said = f"noise floors: {result.floors.words}"
+        if notes := tuple(note for note in result.notes if note != said):
+            yield Padding(_notes(notes), (1, 0, 0, 2))
 
 
 def _facts(result: DiffResult) -> Table:
@@ -92,6 +94,7 @@ def _facts(result: DiffResult) -> Table:
         grid.add_row("first divergence", _first(first))
     grid.add_row("verdicts", counts_line(result) or "none")
     grid.add_row("coverage", f"{share_line(result)}; tolerance {result.tolerance}")
+    grid.add_row("noise floors", printable(result.floors.words))
     for label, line in _lines(result):
         grid.add_row(label, line)
     return grid

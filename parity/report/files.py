@@ -8,57 +8,61 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult
 from parity.errors import InputError
 
 __all__ = ["RENDERERS", "render", "write_text"]
 
+Why = Diagnosis | None
+Renderer = Callable[[DiffResult, str, Why], str]
 
-def _html(result: DiffResult, title: str) -> str:
+
+def _html(result: DiffResult, title: str, why: Why) -> str:
     from parity.report.html import to_html  # noqa: PLC0415 - loads matplotlib
 
-    return to_html({"": result}, title=title)
+    return to_html({"": result}, title=title, diagnoses={"": why} if why is not None else {})
 
 
-def _json(result: DiffResult, title: str) -> str:  # noqa: ARG001 - one signature for all
+def _json(result: DiffResult, title: str, why: Why) -> str:  # noqa: ARG001 - one signature for all
     from parity.report.machine import to_json  # noqa: PLC0415
 
-    return to_json(result) + "\n"
+    return to_json(result, why) + "\n"
 
 
-def _csv(result: DiffResult, title: str) -> str:  # noqa: ARG001
+def _csv(result: DiffResult, title: str, why: Why) -> str:  # noqa: ARG001
     from parity.report.machine import to_csv  # noqa: PLC0415 - loads pandas
 
     return to_csv(result)
 
 
-def _junit(result: DiffResult, title: str) -> str:
+def _junit(result: DiffResult, title: str, why: Why) -> str:
     from parity.report.machine import to_junit  # noqa: PLC0415
 
-    return to_junit(result, suite=title)
+    return to_junit(result, why, suite=title)
 
 
-def _markdown(result: DiffResult, title: str) -> str:
+def _markdown(result: DiffResult, title: str, why: Why) -> str:
     from parity.report.markdown import to_markdown  # noqa: PLC0415
 
-    return to_markdown(result, title=title)
+    return to_markdown(result, why, title=title)
 
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
-RENDERERS: Mapping[str, tuple[str, Callable[[DiffResult, str], str]]] = {
+RENDERERS: Mapping[str, tuple[str, Renderer]] = {
     "html": (".html", _html),
     "json": (".json", _json),
     "csv": (".csv", _csv),
     "junit": (".xml", _junit),
     "markdown": (".md", _markdown),
 }
-"""By name of a format: the ending of its files, and `(result, title) -> text`."""
+"""By name of a format: the ending of its files, and `(result, title, diagnosis) -> text`."""
 
 
-def render(result: DiffResult, kind: str, *, title: str) -> str:
-    """The report of `result` in the format `kind`, one of `RENDERERS`."""
-    return RENDERERS[kind][1](result, title)
+def render(result: DiffResult, kind: str, *, title: str, diagnosis: Why = None) -> str:
+    """The report of `result`, and of why it differs, in the format `kind`, one of `RENDERERS`."""
+    return RENDERERS[kind][1](result, title, diagnosis)
 
 
 def write_text(path: str | Path, text: str) -> None:

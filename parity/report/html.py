@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,8 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from parity import __version__
+from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, TapDiff
 from parity.report.console import worst_and_first
+from parity.report.diagnosis_html import diagnosis_section
 from parity.report.plots import error_svg
 from parity.report.words import (
     NAMES,
@@ -24,23 +26,53 @@ from parity.report.words import (
     worst_element,
 )
 
-__all__ = ["fragment", "to_html"]
+__all__ = ["diagnosis_fragment", "diagnosis_page", "fragment", "to_html"]
 
 ROWS = 200
 
 
-def to_html(results: Mapping[str, DiffResult], *, title: str) -> str:
-    """A page with one section a result, in the given order, keyed by the section's heading."""
-    sections = [_section(name, result) for name, result in results.items()]
-    return _template("report.html").render(title=title, sections=sections, version=__version__)
+def to_html(
+    results: Mapping[str, DiffResult],
+    *,
+    title: str,
+    diagnoses: Mapping[str, Diagnosis] | None = None,
+) -> str:
+    """A page with one section a result, in the given order, keyed by the section's heading.
+
+    Args:
+        results: what is shown.
+        title: of the page.
+        diagnoses: why they differ, under the same headings; shown below the results.
+    """
+    known = diagnoses or {}
+    sections = [_section(name, result, known.get(name)) for name, result in results.items()]
+    return _page(title, sections)
+
+
+def diagnosis_page(diagnoses: Mapping[str, Diagnosis], *, title: str) -> str:
+    """A page with one section a diagnosis, in the given order, keyed by the section's heading."""
+    return _page(
+        title, [{"diagnosis": diagnosis_section(d, name)} for name, d in diagnoses.items()]
+    )
+
+
+def _page(title: str, sections: Sequence[Mapping[str, Any]]) -> str:
+    return _template("report.html").render(
+        title=printable(title), sections=sections, version=__version__
+    )
+
+
+def diagnosis_fragment(diagnosis: Diagnosis) -> str:
+    """The section of one diagnosis with its style, for notebooks."""
+    return _template("diagnosis_alone.html").render(diagnosis=diagnosis_section(diagnosis))
 
 
 def fragment(result: DiffResult) -> str:
     """The section of one result, for notebooks."""
-    return _template("section.html").render(section=_section("", result))
+    return _template("section.html").render(section=_section("", result, None))
 
 
-def _section(name: str, result: DiffResult) -> dict[str, Any]:
+def _section(name: str, result: DiffResult, diagnosis: Diagnosis | None) -> dict[str, Any]:
     first = result.first_divergence
     return {
         "name": name,
@@ -52,6 +84,7 @@ def _section(name: str, result: DiffResult) -> dict[str, Any]:
         "rows": [_row(row) for row in worst_and_first(result, ROWS)],
         "notes": result.notes,
         "runs": _runs(result),
+        "diagnosis": diagnosis_section(diagnosis, "Why") if diagnosis is not None else None,
     }
 
 

@@ -9,7 +9,10 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from parity import __version__
+from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, TapDiff
+from parity.report.causes import summary
+from parity.report.diagnosis_json import diagnosis_to_dict
 from parity.report.words import first_line, headline, place
 
 __all__ = ["to_csv", "to_dict", "to_json", "to_junit"]
@@ -32,6 +35,12 @@ def to_dict(result: DiffResult) -> dict[str, Any]:
         "reference": result.reference,
         "candidate": result.candidate,
         "tolerance": result.tolerance,
+        "floors": {
+            "source": result.floors.source,
+            "precisions": list(result.floors.precisions),
+            "calibrated": result.floors.calibrated,
+            "derived": result.floors.derived,
+        },
         "compared": result.compared,
         "coverage": result.coverage,
         "counts": {str(verdict): count for verdict, count in result.counts.items()},
@@ -59,15 +68,17 @@ def row_to_dict(row: TapDiff) -> dict[str, Any]:
         "ok": row.ok,
         "reason": row.reason,
         "floor": _number(row.floor),
+        "floor_source": "calibrated" if row.calibrated else "derived",
         "metrics": {name: _number(value) for name, value in row.metrics.items()},
         "source": row.source,
         "seconds": [_number(seconds) for seconds in row.seconds],
     }
 
 
-def to_json(result: DiffResult) -> str:
-    """The result as one JSON document."""
-    return json.dumps(to_dict(result), allow_nan=False, ensure_ascii=False, default=str)
+def to_json(result: DiffResult, diagnosis: Diagnosis | None = None) -> str:
+    """The result as one JSON document, with the key `diagnosis` where there is one."""
+    why = {"diagnosis": diagnosis_to_dict(diagnosis)} if diagnosis is not None else {}
+    return json.dumps(to_dict(result) | why, allow_nan=False, ensure_ascii=False, default=str)
 
 
 def to_csv(result: DiffResult) -> str:
@@ -75,7 +86,9 @@ def to_csv(result: DiffResult) -> str:
     return result.to_frame().to_csv(index=False)
 
 
-def to_junit(result: DiffResult, *, suite: str = "parity") -> str:
+def to_junit(
+    result: DiffResult, diagnosis: Diagnosis | None = None, *, suite: str = "parity"
+) -> str:
     """JUnit XML with one test case a tap and port: it fails if any of its tensors does."""
     groups: dict[tuple[str, str], list[TapDiff]] = defaultdict(list)
     for row in result:
@@ -88,7 +101,7 @@ def to_junit(result: DiffResult, *, suite: str = "parity") -> str:
         failures=str(sum(bool(rows) for rows in failing.values())),
         errors="0" if result.outcome.exit_status < 2 else "1",
     )
-    _verdict_case(root, result)
+    _verdict_case(root, result, diagnosis)
     for (path, port), bad in failing.items():
         case = ET.SubElement(root, "testcase", classname=_xml(path), name=_xml(port))
         if bad:
@@ -98,13 +111,17 @@ def to_junit(result: DiffResult, *, suite: str = "parity") -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _verdict_case(root: ET.Element, result: DiffResult) -> None:
+def _verdict_case(root: ET.Element, result: DiffResult, diagnosis: Diagnosis | None) -> None:
     """The comparison as a whole: an inconclusive one is an error, with no tap to hang it on."""
     case = ET.SubElement(root, "testcase", classname="parity", name="verdict")
     if result.outcome.exit_status >= 2:
         ET.SubElement(case, "error", message=_xml(headline(result)))
     case.set("time", "0")
-    ET.SubElement(case, "system-out").text = _xml(f"{headline(result)}\n{first_line(result)}")
+    ET.SubElement(case, "system-out").text = _xml(
+        "\n".join(
+            [headline(result), first_line(result), *([summary(diagnosis)] if diagnosis else [])]
+        )
+    )
 
 
 def _xml(text: str) -> str:

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import math
 
+from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, TapDiff
 from parity.report.console import worst_and_first
+from parity.report.diagnosis_markdown import diagnosis_to_markdown
+from parity.report.escape import markdown_code as code
+from parity.report.escape import markdown_text as text
 from parity.report.series import by_order, sparkline
 from parity.report.words import NAMES, counts_line, headline, place, share_line, side
 
 __all__ = ["to_markdown"]
 
 
-def to_markdown(result: DiffResult, *, title: str = "Parity", rows: int = 20) -> str:
-    """A short report: verdict, first divergence, and a table of at most `rows` taps."""
-    parts = [f"## {_cell(title)}", f"**{_cell(headline(result))}**", _facts(result)]
+def to_markdown(
+    result: DiffResult,
+    diagnosis: Diagnosis | None = None,
+    *,
+    title: str = "Parity",
+    rows: int = 20,
+) -> str:
+    """A short report: verdict, first divergence, causes, and a table of at most `rows` taps."""
+    parts = [f"## {text(title)}", f"**{text(headline(result))}**", _facts(result)]
+    if diagnosis is not None:
+        parts.append(diagnosis_to_markdown(diagnosis, title="Why", level=3).rstrip())
     if result.compared:
         parts.append(_table(worst_and_first(result, rows)))
     if result.notes:
-        parts.append("\n".join(f"- {_cell(note)}" for note in result.notes))
+        parts.append("\n".join(f"- {text(note)}" for note in result.notes))
     return "\n\n".join(parts) + "\n"
 
 
 def _facts(result: DiffResult) -> str:
     lines = [
-        f"- reference: {_cell(side(result, 'reference'))}",
-        f"- candidate: {_cell(side(result, 'candidate'))}",
+        f"- reference: {text(side(result, 'reference'))}",
+        f"- candidate: {text(side(result, 'candidate'))}",
         f"- verdicts: {counts_line(result) or 'none'}",
-        f"- coverage: {share_line(result)}; tolerance {_cell(result.tolerance)}",
+        f"- coverage: {share_line(result)}; tolerance {text(result.tolerance)}",
     ]
     if first := result.first_divergence:
-        where = f"`{_code(first.key.path)}` ({_cell(place(first))})"
-        lines.insert(0, f"- first divergence: {where}: {_cell(first.reason)}")
+        where = f"`{code(first.key.path)}` ({text(place(first))})"
+        lines.insert(0, f"- first divergence: {where}: {text(first.reason)}")
     order = by_order(result)
     if order.size > 1:
         lines.append(f"- error in execution order: {sparkline(order)}")
@@ -49,22 +61,9 @@ def _row(row: TapDiff) -> str:
     names = ("rel_l2", "max_abs", "one_minus_cosine")
     error, largest, angle = (metrics.get(name, math.nan) for name in names)
     cells = [
-        f"`{_code(row.key.path)}`",
-        _cell(place(row)),
+        f"`{code(row.key.path)}`",
+        text(place(row)),
         NAMES.get(row.verdict, str(row.verdict)),
         *("" if math.isnan(x) else f"{x:.1e}" for x in (error, row.floor, largest, angle)),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _cell(text: str) -> str:
-    """`text` so that it stays within its cell and cannot become markup."""
-    flat = " ".join(text.split())
-    for character in "\\`*_[]<>|":
-        flat = flat.replace(character, f"\\{character}")
-    return flat
-
-
-def _code(text: str) -> str:
-    """`text` for a code span within a table."""
-    return " ".join(text.split()).replace("`", "'").replace("|", "\\|")

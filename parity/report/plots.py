@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult
+from parity.report.numbers import percent
+from parity.report.series import FloatColumn
+from parity.report.words import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["error_svg", "plot_error"]
+__all__ = ["error_svg", "plot_error", "plot_shares"]
 
 ACCEPTED, FAILING = "#2b7a78", "#c0392b"
 # Where exact agreement is drawn, since a logarithmic axis has no zero.
@@ -59,3 +63,34 @@ def error_svg(result: DiffResult) -> str:
     figure.savefig(buffer, format="svg", transparent=True, dpi=160, metadata={"Date": None})
     text = buffer.getvalue().decode()
     return text[text.index("<svg") :]
+
+
+def plot_shares(diagnosis: Diagnosis, axes: Axes | None = None) -> Axes:
+    """The share of the error at the output that each finding explains, and what is left.
+
+    Shares are of the squared error, so that they add up to one. Findings of which it is not known
+    have no bar.
+    """
+    rows = [(f"{f.rank}. {printable(f.cause)}", f.explained_output) for f in diagnosis.findings]
+    left = diagnosis.output_left / diagnosis.output_error if diagnosis.output_error > 0 else np.nan
+    rows.append(("left", left**2))
+    if axes is None:
+        axes = Figure(figsize=(7, 0.8 + 0.4 * len(rows)), layout="constrained").subplots()
+    shares = np.nan_to_num(np.array([share for _, share in rows], float), posinf=0.0)
+    # A name with a dollar sign in it is a name and no formula.
+    labels = [name.replace("$", r"\$") for name, _ in rows]
+    colours = [ACCEPTED] * len(diagnosis.findings) + [FAILING]
+    bars = axes.barh(range(len(rows)), 100 * shares, color=colours)
+    axes.bar_label(bars, [percent(share) for _, share in rows], padding=4, fontsize="small")
+    axes.set_yticks(range(len(rows)), labels)
+    axes.invert_yaxis()
+    output = printable(diagnosis.output).replace("$", r"\$") or "the output"
+    axes.set(xlabel=f"% of the squared error at {output}", xlim=_room(100 * shares))
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _room(bars: FloatColumn) -> tuple[float, float]:
+    """Limits of an axis of per cent that leave room for a label beside each bar."""
+    low, high = float(bars.min()), float(bars.max())
+    return (low - 15 if low < 0 else 0, max(high, 100) + 15)

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity.diffing import DiffResult
 
-__all__ = ["by_order", "by_step", "sparkline"]
+__all__ = ["FloatColumn", "by_order", "by_step", "sparkline"]
 
 FloatColumn = np.ndarray[Any, np.dtype[np.float64]]
 

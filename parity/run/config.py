@@ -133,11 +133,13 @@ class ToleranceConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=T
         preset: the rules to start from.
         rules: further rules, which go first; the first match wins.
         allow_missing: glob patterns over taps that a candidate need not have.
+        calibrate: measure the noise floors on the reference, once a capture, and judge by them.
     """
 
     preset: str = "fp32"
     rules: tuple[RuleConfig, ...] = ()
     allow_missing: tuple[str, ...] = ()
+    calibrate: bool = False
 
 
 class ReportConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,6 +147,13 @@ class ReportConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     folder: str = "reports"
     formats: tuple[str, ...] = ("html", "json")
+
+
+class DiagnoseConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether `parity run` says why a candidate differs, and how long it may look for causes."""
+
+    enabled: bool = True
+    seconds: float = 300.0
 
 
 class StoreConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +170,7 @@ class _File(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cases: tuple[InlineCase, ...] = ()
     select: Selection = Selection()
     tolerance: ToleranceConfig = ToleranceConfig()
+    diagnose: DiagnoseConfig = DiagnoseConfig()
     report: ReportConfig = ReportConfig()
     store: StoreConfig = StoreConfig()
 

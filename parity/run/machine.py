@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 from parity import __version__
+from parity.report.diagnosis_json import diagnosis_to_dict
 from parity.report.machine import to_dict as diff_to_dict
 from parity.report.words import headline
 from parity.run.result import CaptureState, Comparison, RunResult, SpeechSpeed
 
-__all__ = ["to_dict", "to_json"]
+__all__ = ["to_dict", "to_json", "why_to_dict"]
 
 JSON_VERSION = 1
 
@@ -47,6 +48,16 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "reports": {kind: str(path) for kind, path in comparison.reports.items()},
         "speed": {side: _speed(speed) for side, speed in comparison.speed.items()},
         "diff": diff_to_dict(diff) if diff else None,
+        **why_to_dict(comparison),
+    }
+
+
+def why_to_dict(comparison: Comparison) -> dict[str, Any]:
+    """The diagnosis as JSON values, and the reason if there is none."""
+    found = comparison.diagnosis
+    return {
+        "diagnosis": diagnosis_to_dict(found) if found is not None else None,
+        "undiagnosed": comparison.undiagnosed,
     }
 
 

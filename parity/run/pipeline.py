@@ -1,7 +1,7 @@
-"""The main job: for every case, capture the reference and each candidate, compare, report.
+"""The main job: for every case, capture the reference and each candidate, compare, say why.
 
-A comparison passes through `STAGES`, each of which returns it with more filled in. Localisation,
-diagnosis, audio and history are further stages.
+A comparison passes through `STAGES`, each of which returns it with more filled in. Audio
+and history are further stages.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from dataclasses import dataclass, replace
 
 from parity.capture.isolated import Notice
 from parity.diffing import diff
-from parity.errors import CaptureFileError, ConfigError, ParityError
+from parity.errors import CaptureFileError, ConfigError
 from parity.report.files import RENDERERS, render, write_text
+from parity.run.calibration import calibrate_reference, missing_precisions, wanted_precisions
 from parity.run.captures import make_capture, plan_of, slug
 from parity.run.cases import load_cases
 from parity.run.config import Config, Implementation
+from parity.run.explain import explain_broken
+from parity.run.judging import tolerance_of
+from parity.run.references import References
 from parity.run.result import CaptureState, Comparison, RunResult
 from parity.run.speech import speech_speed
 from parity.store import open_capture
 from parity.tensors import Case
-from parity.tolerance import Tolerance, build_rule, preset
+from parity.tolerance import Tolerance
 
 __all__ = ["STAGES", "Observer", "Stage", "run"]
 
@@ -49,6 +53,7 @@ class Context:
     candidate: Implementation
     tolerance: Tolerance
     observer: Observer
+    references: References
 
 
 Stage = Callable[[Comparison, Context], Comparison]
@@ -103,12 +108,13 @@ def report(comparison: Comparison, context: Context) -> Comparison:
             # An earlier run's report would be read as this one's.
             path.unlink(missing_ok=True)
             continue
-        write_text(path, render(comparison.diff, kind, title=title))
+        why = comparison.diagnosis
+        write_text(path, render(comparison.diff, kind, title=title, diagnosis=why))
         written[kind] = path
     return replace(comparison, reports=written)
 
 
-STAGES: Sequence[Stage] = (compare, time_speech, report)
+STAGES: Sequence[Stage] = (compare, explain_broken, time_speech, report)
 
 
 def run(
@@ -133,13 +139,16 @@ def run(
     Raises:
         ConfigError: a name, a rule or a report format is unknown.
         AlignmentError: taps cannot be brought together without guessing.
+        BackendError: the noise floors shall be measured, and the reference only dumps tensors.
     """
     _check_formats(config)
-    chosen, tolerance = _candidates(config, candidates), _tolerance(config)
+    chosen, tolerance = _candidates(config, candidates), tolerance_of(config)
     watcher = observer or Observer()
-    comparisons = []
+    comparisons, references = [], References(config)
     for case in load_cases(config, cases):
         reference = _captured(config, "reference", config.reference, case, watcher, fresh=fresh)
+        if config.tolerance.calibrate and not reference.problem:
+            _calibrated(config, case, reference, tolerance, watcher)
         for name, candidate in chosen.items():
             if reference.problem:
                 nothing = CaptureState(reference.path, problem="the reference did not run")
@@ -149,8 +158,9 @@ def run(
             capture = _captured(config, name, candidate, same_noise, watcher, fresh=fresh)
             comparison = Comparison(case.name, name, reference, capture)
             watcher.began(f"{case.name}: comparing {name}")
+            context = Context(config, candidate, tolerance, watcher, references)
             for stage in stages:
-                comparison = stage(comparison, Context(config, candidate, tolerance, watcher))
+                comparison = stage(comparison, context)
             comparisons.append(comparison)
     return RunResult(config.subject.name, tuple(comparisons))
 
@@ -172,6 +182,17 @@ def _captured(
     return state
 
 
+def _calibrated(
+    config: Config, case: Case, reference: CaptureState, tolerance: Tolerance, observer: Observer
+) -> None:
+    """See to it that the reference's capture holds noise floors for all that is judged by them."""
+    missing = missing_precisions(reference.path, wanted_precisions(tolerance))
+    if not missing:
+        return
+    observer.began(f"{case.name}: measuring the noise of the reference")
+    calibrate_reference(config, reference.path, missing, observer.measured)
+
+
 def _with_tape(case: Case, reference: CaptureState) -> Case:
     """The case with the reference's random draws, so that both run on the same noise."""
     with open_capture(reference.path) as capture:
@@ -188,14 +209,6 @@ def _candidates(config: Config, names: Iterable[str]) -> dict[str, Implementatio
                 hint=f"candidates: {', '.join(config.candidates)}",
             )
     return {n: c for n, c in config.candidates.items() if not wanted or n in wanted}
-
-
-def _tolerance(config: Config) -> Tolerance:
-    try:
-        rules = [(rule.tap, build_rule(**rule.bounds)) for rule in config.tolerance.rules]
-        return preset(config.tolerance.preset).with_rules(rules)
-    except ParityError as error:
-        raise ConfigError(error.what, where=f"{config.path}: tolerance", hint=error.hint) from error
 
 
 def _check_formats(config: Config) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, Outcome
 
 __all__ = ["CaptureState", "Comparison", "RunResult", "SpeechSpeed"]
@@ -59,6 +60,8 @@ class Comparison:
         reference: the reference's capture.
         capture: the candidate's capture.
         diff: their comparison; None where a capture holds nothing to compare.
+        diagnosis: why they differ; None where they do not, or where nobody could say.
+        undiagnosed: why nobody could, in words; else empty.
         speed: how fast reference and candidate spoke, by side; empty for what makes no sound.
         reports: the files written about it, by format.
     """
@@ -68,6 +71,8 @@ class Comparison:
     reference: CaptureState
     capture: CaptureState
     diff: DiffResult | None = None
+    diagnosis: Diagnosis | None = None
+    undiagnosed: str = ""
     speed: Mapping[str, SpeechSpeed] = field(default_factory=dict)
     reports: Mapping[str, Path] = field(default_factory=dict)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from parity.run.config import Implementation
 from parity.store import open_capture
 from parity.tensors import Case, TapPlan
 
-__all__ = ["can_reuse", "capture_key", "remember"]
+__all__ = ["can_reuse", "capture_key", "keep_note", "remember"]
 
 
 def capture_key(
@@ -51,6 +52,20 @@ def remember(path: Path, key: str) -> None:
     """Note beside the finished capture at `path` what it was made for."""
     known = {"key": key, "size": path.stat().st_size}
     _note(path).write_text(json.dumps(known), encoding="utf-8")
+
+
+@contextmanager
+def keep_note(path: Path) -> Iterator[None]:
+    """Let what was noted about the capture at `path` hold on while something is added to it."""
+    known: Any = None
+    try:
+        known = json.loads(_note(path).read_text(encoding="utf-8"))
+        valid = isinstance(known, dict) and known["size"] == path.stat().st_size
+    except (OSError, ValueError, KeyError):
+        valid = False
+    yield
+    if valid:
+        remember(path, known["key"])
 
 
 def _note(path: Path) -> Path:

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.report.console import MARKS, Screen
-from parity.report.words import headline
+from parity.report.diagnosis import DiagnosisScreen
+from parity.report.words import headline, printable
 from parity.run.result import Comparison, RunResult
 
-__all__ = ["screen"]
+__all__ = ["problems", "screen", "why"]
 
 
 def screen(result: RunResult, *, rows: int = 12) -> RenderableType:
@@ -22,9 +23,10 @@ def screen(result: RunResult, *, rows: int = 12) -> RenderableType:
     parts: list[RenderableType] = []
     for comparison in result.comparisons:
         title = f"{result.subject} · {comparison.case} · {comparison.candidate}"
-        parts += [Rule(title, style="dim"), *_problems(comparison)]
+        parts += [Rule(title, style="dim"), *problems(comparison)]
         if comparison.diff is not None:
             parts.append(Screen(comparison.diff, rows))
+        parts += why(comparison)
         parts += [Padding(_speed(comparison), (1, 0, 0, 2))] if comparison.speed else []
         parts += [Padding(_reports(comparison), (1, 0, 1, 2))] if comparison.reports else []
     if len(result.comparisons) > 1:
@@ -32,7 +34,8 @@ def screen(result: RunResult, *, rows: int = 12) -> RenderableType:
     return Group(*parts)
 
 
-def _problems(comparison: Comparison) -> list[RenderableType]:
+def problems(comparison: Comparison) -> list[RenderableType]:
+    """Which of the two did not run, and why."""
     named = ("the reference", comparison.reference), (comparison.candidate, comparison.capture)
     return [
         Text.assemble(
@@ -41,6 +44,16 @@ def _problems(comparison: Comparison) -> list[RenderableType]:
         for name, state in named
         if state.problem
     ]
+
+
+def why(comparison: Comparison) -> list[RenderableType]:
+    """The diagnosis, or in a few lines why there is none."""
+    if comparison.diagnosis is not None:
+        return [Padding(DiagnosisScreen(comparison.diagnosis), (1, 0, 0, 0))]
+    if not comparison.undiagnosed:
+        return []
+    text = f"no diagnosis: {printable(comparison.undiagnosed)}"
+    return [Padding(Text(text, style="dim"), (1, 0, 0, 2))]
 
 
 def _speed(comparison: Comparison) -> Table:

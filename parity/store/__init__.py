@@ -3,6 +3,7 @@
 from parity.store.block import RecordBlock
 from parity.store.capture import Capture, open_capture
 from parity.store.columns import Columns, SeriesInfo
+from parity.store.floors import RecordFloors, write_floors
 from parity.store.listing import PortSummary, port_summaries
 from parity.store.meta import CaptureMeta
 from parity.store.tap_view import SeriesView, TapView
@@ -16,10 +17,12 @@ __all__ = [
     "Columns",
     "PortSummary",
     "RecordBlock",
+    "RecordFloors",
     "SeriesInfo",
     "SeriesView",
     "TapView",
     "open_capture",
     "port_summaries",
     "verify",
+    "write_floors",
 ]

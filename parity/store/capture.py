@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from parity.errors import CaptureFileError, InputError
 from parity.store.columns import Columns
 from parity.store.dtypes import element_type
 from parity.store.frame import to_frame
+from parity.store.layout import FLOOR_PRECISIONS
 from parity.store.meta import CaptureMeta
 from parity.store.records import decoded_draws, decoded_records
 from parity.store.snapshot import take_snapshot
@@ -81,6 +82,39 @@ class Capture:
     def environment(self) -> dict[str, Any]:
         """What was stated of the environment, JSON values."""
         return self._snapshot.environment
+
+    @property
+    def floor_precisions(self) -> tuple[str, ...]:
+        """The precisions that noise floors were measured for; `parity calibrate` does that."""
+        return tuple(self._snapshot.floors)
+
+    def floors(self, precision: str) -> Array:
+        """The relative L2 error that rounding alone explains at each record.
+
+        Args:
+            precision: in which the port computes: `float64`, `float32`, `float16`, `bfloat16`.
+
+        Returns:
+            float64 `(n,)`, in execution order; NaN where it was not measured.
+
+        Raises:
+            InputError: there is no such precision.
+        """
+        if precision not in FLOOR_PRECISIONS:
+            known = ", ".join(FLOOR_PRECISIONS)
+            raise InputError(f"there is no precision {precision!r}", hint=f"one of {known}")
+        found = self._snapshot.floors.get(precision)
+        return np.full(len(self), np.nan) if found is None else found.floor
+
+    def unstable(self, precision: str) -> Array:
+        """Whether rounding alone changed an integer or truth value of a record, bool `(n,)`."""
+        found = self._snapshot.floors.get(precision)
+        return np.zeros(len(self), bool) if found is None else found.unstable
+
+    def floor_facts(self, precision: str) -> Mapping[str, Any]:
+        """With what the floors of a precision were measured; empty where they were not."""
+        found = self._snapshot.floors.get(precision)
+        return {} if found is None else found.facts
 
     @property
     def columns(self) -> Columns:

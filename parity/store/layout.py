@@ -12,6 +12,8 @@ from parity.tensors import Tier
 
 __all__ = [
     "DRAW_TYPE",
+    "FLOOR_PRECISIONS",
+    "FLOOR_TYPE",
     "FORMAT",
     "INDEX_STRUCT",
     "INDEX_TYPE",
@@ -53,6 +55,11 @@ DRAW_TYPE = np.dtype(
     [(name, "<i4") for name in ("distribution", "site", "phase", "parameters", "series")]
     + [(name, "<i8") for name in ("row", "offset")]
 )
+
+# /floors/<precision>/table, one row a record whose noise floor is known; `record` is its row in
+# /index.
+FLOOR_TYPE = np.dtype([("record", "<i8"), ("floor", "<f8"), ("unstable", "u1")])
+FLOOR_PRECISIONS = ("float64", "float32", "float16", "bfloat16")
 
 # /series, one row for each tap, role, slot, element type and shape: five strings.
 SERIES_TEXTS = ("path", "role", "slot", "dtype", "shape", "dataset")

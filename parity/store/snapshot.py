@@ -22,6 +22,7 @@ from parity.store.columns import (
     placed_bytes,
 )
 from parity.store.expand import expand, is_in_place
+from parity.store.floor_table import RecordFloors, read_floors
 from parity.store.guard import broken, read_attribute, read_json_text, read_table
 from parity.store.image import FileImage, open_image
 from parity.store.layout import DRAW_TYPE, FORMAT, INDEX_TYPE, VERSION
@@ -47,6 +48,7 @@ class Snapshot:
         draw_nbytes: the size of each draw, shape `(n,)`.
         case: the case without its noise, or None where none was stated.
         environment: JSON values.
+        floors: noise floors of the records, by precision.
     """
 
     image: FileImage
@@ -58,6 +60,7 @@ class Snapshot:
     draw_nbytes: Array
     case: Case | None
     environment: dict[str, Any]
+    floors: dict[str, RecordFloors]
 
 
 def take_snapshot(path: Path) -> Snapshot:
@@ -111,6 +114,7 @@ def _read(h5: h5py.File, image: FileImage, where: str) -> Snapshot:
     texts = decoded_texts(read_table(h5, "strings", where=where))
     check_codes(index, where, series=len(series))
     check_codes(draws, where, series=len(series))
+    floors = read_floors(h5, index["order"], where=where)
     if not is_in_place(h5, index, series, where=where):
         image, index, draws = expand(h5, index, draws, series, where=where)
     columns = checked_columns(
@@ -131,6 +135,7 @@ def _read(h5: h5py.File, image: FileImage, where: str) -> Snapshot:
         draw_nbytes=_draw_nbytes(draws, columns, series, len(image.bytes), where),
         case=read_case(h5, where=where),
         environment=_json(read_json_text(h5, "environment", where=where), "environment", where),
+        floors=floors,
     )
 
 

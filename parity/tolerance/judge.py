@@ -39,7 +39,13 @@ class Judgement:
     reasons: tuple[str, ...]
 
 
-def judge(metrics: Metrics, floors: Array, rules: Rule | Sequence[Rule]) -> Judgement:
+def judge(
+    metrics: Metrics,
+    floors: Array,
+    rules: Rule | Sequence[Rule],
+    *,
+    calibrated: Array | None = None,
+) -> Judgement:
     """Decide about n taps that were compared by value.
 
     Same bits are `identical`. A non-finite number on one side only is `nonfinite`. Otherwise the
@@ -52,14 +58,17 @@ def judge(metrics: Metrics, floors: Array, rules: Rule | Sequence[Rule]) -> Judg
         metrics: of shape `(n,)`.
         floors: float64 `(n,)`: relative L2 errors that rounding explains, such as `dtype_floor`.
         rules: one rule for all, or one a tap.
+        calibrated: where the floor was measured for the precision that the rule names, bool
+            `(n,)`; nowhere by default. Elsewhere it is at least that of the precision.
     """
     n = len(metrics.count)
     of_tap = [rules] * n if isinstance(rules, Rule) else list(rules)
     floors = np.broadcast_to(np.asarray(floors, np.float64), (n,))
+    fixed = np.zeros(n, bool) if calibrated is None else np.asarray(calibrated, bool)
     verdicts: list[Verdict] = [Verdict.IDENTICAL] * n
     reasons = [""] * n
     for rule, places in _by_rule(of_tap):
-        verdict_of, reason_of = _apply(rule, metrics[places], floors[places])
+        verdict_of, reason_of = _apply(rule, metrics[places], floors[places], fixed[places])
         for place, verdict, reason in zip(places.tolist(), verdict_of, reason_of, strict=True):
             verdicts[place], reasons[place] = verdict, reason
     ok = np.array([not reason for reason in reasons], bool)
@@ -74,9 +83,12 @@ def _by_rule(rules: list[Rule]) -> list[tuple[Rule, Array]]:
     return [(rules[found[0]], np.array(found, np.int64)) for found in places.values()]
 
 
-def _apply(rule: Rule, metrics: Metrics, floors: Array) -> tuple[list[Verdict], list[str]]:
+def _apply(
+    rule: Rule, metrics: Metrics, floors: Array, calibrated: Array
+) -> tuple[list[Verdict], list[str]]:
     if rule.precision:
-        floors = np.where(floors > 0, np.maximum(floors, dtype_floor(rule.precision)), floors)
+        coarse = np.maximum(floors, dtype_floor(rule.precision))
+        floors = np.where((floors > 0) & ~calibrated, coarse, floors)
     noise = rule.noise_factor * floors
     own_bounds = bool(rule.bounds) or rule.exact
     codes = _codes(rule, metrics, noise)

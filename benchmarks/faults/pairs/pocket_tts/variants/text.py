@@ -35,7 +35,8 @@ def shifted(original: Function) -> Function:
     """The table read as if its row for padding stood first; int64[...] -> [..., dim]."""
 
     def embedding(site: Site, tokens: torch.Tensor) -> torch.Tensor:
-        return original(site, tokens + 1)
+        rows: torch.Tensor = original(site, tokens + 1)
+        return rows
 
     return embedding
 

@@ -1,0 +1,273 @@
+"""The graph: operations left out, others in their place, operands exchanged or ignored.
+
+What a more telling family proposes as well (an activation or a normalisation left out) costs more
+here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+from parity.diagnose.arguments import Binary, as_binary, binary_edit, rerun
+from parity.diagnose.hypothesis import Hypothesis
+from parity.diagnose.program import Program, program_between
+from parity.diagnose.view import View
+from parity.diagnose.wording import (
+    LAYOUT,
+    distinct,
+    each,
+    fixed,
+    main_input,
+    residual_parts,
+)
+from parity.localize.execute import Edit, Operands
+from parity.localize.tape import Node, Ref
+
+__all__ = ["NAME", "propose"]
+
+Tensor = torch.Tensor
+NAME = "graph"
+
+_KINDS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "add": ("a + b", lambda a, b: a + b),
+    "sub": ("a - b", lambda a, b: a - b),
+    "mul": ("a * b", lambda a, b: a * b),
+    "div": ("a / b", lambda a, b: a / b),
+    "pow": ("a ** b", lambda a, b: a**b),
+    "matmul": ("a @ b", lambda a, b: a @ b),
+    "maximum": ("max(a, b)", torch.maximum),
+    "minimum": ("min(a, b)", torch.minimum),
+}
+_INSTEAD: dict[str, tuple[str, ...]] = {
+    "add": ("mul", "sub"), "sub": ("add",), "mul": ("add", "div"), "div": ("mul",),
+    "maximum": ("minimum", "add"), "minimum": ("maximum",),
+}  # fmt: skip
+_EXCHANGED: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "sub": ("b - a", lambda a, b: b - a),
+    "div": ("b / a", lambda a, b: b / a),
+    "pow": ("b ** a", lambda a, b: b**a),
+    "matmul": ("b @ a", lambda a, b: b @ a),
+}
+_COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "lt": ("<", torch.lt), "le": ("<=", torch.le), "gt": (">", torch.gt), "ge": (">=", torch.ge),
+    "eq": ("==", torch.eq), "ne": ("!=", torch.ne),
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "log": torch.log, "log2": torch.log2, "log10": torch.log10, "log1p": torch.log1p,
+    "floor": torch.floor, "ceil": torch.ceil, "round": torch.round, "trunc": torch.trunc,
+    "exp": torch.exp, "exp2": torch.exp2, "expm1": torch.expm1, "sqrt": torch.sqrt,
+    "rsqrt": torch.rsqrt, "square": torch.square, "abs": torch.abs, "neg": torch.neg,
+    "cos": torch.cos, "sin": torch.sin, "reciprocal": torch.reciprocal,
+}  # fmt: skip
+_ALIKE = (
+    ("log", "log2", "log10", "log1p"), ("floor", "ceil", "round", "trunc"),
+    ("exp", "exp2", "expm1"), ("sqrt", "square", "abs", "rsqrt"), ("rsqrt", "reciprocal"),
+    ("cos", "sin"), ("abs", "square"),
+)  # fmt: skip
+
+
+def propose(view: View) -> Iterator[Hypothesis]:
+    """Other graphs, one change each."""
+    yield from each(view, _of_binary)
+    yield from each(view, _omitted)
+    yield from each(view, _other_function)
+    yield from each(view, _choice)
+    yield from distinct(_calls_omitted(view))
+
+
+def _of_binary(view: View, node: Node) -> Iterator[Hypothesis]:
+    binary = as_binary(node)
+    if binary is None:
+        yield from _comparison(view, node)
+        return
+    if binary.both is None or residual_parts(view, node) is not None:
+        yield from _exchanged(view, binary, 1.8)
+        return
+    written = _KINDS[binary.kind][0]
+    for kind in _INSTEAD.get(binary.kind, ()):
+        text, compute = _KINDS[kind]
+        yield _says(
+            view,
+            node,
+            "function",
+            says=(written, text),
+            edits=(binary_edit(binary, compute),),
+            cost=1.8,
+        )
+    yield from _exchanged(view, binary, 1.4)
+    yield from _single_operand(view, binary)
+
+
+def _exchanged(view: View, binary: Binary, cost: float) -> Iterator[Hypothesis]:
+    found = _EXCHANGED.get(binary.kind)
+    if found is None:
+        return
+    text, compute = found
+    edit = binary_edit(binary, compute)
+    yield _says(
+        view, binary.node, "order", says=(_KINDS[binary.kind][0], text), edits=(edit,), cost=cost
+    )
+
+
+def _single_operand(view: View, binary: Binary) -> Iterator[Hypothesis]:
+    """One operand alone, where it has the shape of the result."""
+    node, both = binary.node, binary.both
+    if both is None or binary.kind in ("matmul", "pow"):
+        return
+    result = next(iter((*node.outputs, *node.written)))
+    for keep, value in enumerate(both):
+        if view.shape(value) != view.shape(result) or not view.is_float(value):
+            continue
+        family, parameter, what, cost = _left_out(view, binary, both[1 - keep])
+        if family == "":
+            continue
+        edit = binary_edit(binary, partial(_kept, keep))
+        text = f"{'ab'[keep]} alone{what}"
+        yield Hypothesis(
+            family, parameter, _KINDS[binary.kind][0], text, view.site(node), (edit,), cost=cost
+        )
+
+
+def _kept(keep: int, left: Tensor, right: Tensor) -> Tensor:
+    return (left, right)[keep].clone()
+
+
+def _left_out(view: View, binary: Binary, value: int) -> tuple[str, str, str, float]:
+    """What it is called when an operand is ignored; an empty family where another has it."""
+    stored = view.is_parameter(value)
+    if binary.kind == "add" and (stored or fixed(view, value)):
+        if len(view.shape(value)) > 1 and math.prod(view.shape(value)[:-1]) > 1:
+            return "positional", "applied", ", no position added", 1.2
+        return "weights", "bias", ", no bias added", 1.4
+    if binary.kind == "add":
+        return "", "", "", 0.0  # `conditioning` says it better
+    if binary.kind == "mul" and stored:
+        return NAME, "omitted", f", not times `{_last(view.name_of(value))}`", 1.9
+    if binary.kind == "mul":
+        return NAME, "omitted", ", not gated", 1.3
+    return NAME, "omitted", "", 1.6
+
+
+def _last(name: str) -> str:
+    return name.rsplit(".", 1)[-1]
+
+
+def _comparison(view: View, node: Node) -> Iterator[Hypothesis]:
+    found = _COMPARISONS.get(node.name)
+    if found is None or len(node.args) != 2 or not node.outputs:
+        return
+    for name in {
+        "lt": ("le", "gt"),
+        "le": ("lt", "ge"),
+        "gt": ("ge", "lt"),
+        "ge": ("gt", "le"),
+    }.get(node.name, ()):
+        text, compute = _COMPARISONS[name]
+        edit = Edit(node.index, partial(_compared, compute))
+        yield _says(
+            view,
+            node,
+            "comparison",
+            says=(f"a {found[0]} b", f"a {text} b"),
+            edits=(edit,),
+            cost=1.7,
+        )
+
+
+def _compared(compute: Callable[[Any, Any], Any], operands: Operands) -> Any:
+    return compute(*operands.args)
+
+
+def _omitted(view: View, node: Node) -> Iterator[Hypothesis]:
+    """An operation of one tensor that gives one of the same shape."""
+    if len(node.outputs) != 1 or node.name in LAYOUT - {"transpose", "permute", "t"}:
+        return
+    if as_binary(node) is not None:
+        return
+    result, source = node.outputs[0], main_input(view, node)
+    if source is None or view.shape(source) != view.shape(result) or not view.is_float(result):
+        return
+    edit = Edit(node.index, lambda operands: operands.reads[0].clone(), (source,))
+    yield _says(view, node, "omitted", says=(node.name, "left out"), edits=(edit,), cost=1.6)
+
+
+def _calls_omitted(view: View) -> Iterator[Hypothesis]:
+    """A call of several operations left out or made twice."""
+    for region in view.modules:
+        node = view.tape.nodes[region.node]
+        if view.shape(region.source) != view.shape(region.result) or node.written:
+            continue
+        site = view.site(node, "result")
+        edit = Edit(node.index, lambda operands: operands.reads[0].clone(), (region.source,))
+        yield Hypothesis(NAME, "omitted", "the call", "left out", site, (edit,), cost=1.5)
+        program = program_between(view, region.source, region.result)
+        if program is None:
+            continue
+        twice = Edit(node.index, partial(_again, program), program.reads)
+        yield Hypothesis(NAME, "added", "called once", "applied twice", site, (twice,), cost=1.8)
+
+
+def _again(program: Program, operands: Operands) -> Tensor:
+    return program(operands.default(), operands.reads)
+
+
+def _branch(keep: int, operands: Operands) -> Any:
+    return operands.args[keep].clone()
+
+
+def _other_function(view: View, node: Node) -> Iterator[Hypothesis]:
+    if node.name.rstrip("_") not in _FUNCTIONS or not isinstance(node.args[:1][0], Ref):
+        return
+    own = node.name.rstrip("_")
+    names = dict.fromkeys(name for some in _ALIKE if own in some for name in some if name != own)
+    for name in names:
+        edit = rerun(node, partial(_applied, _FUNCTIONS[name]))
+        family, parameter = ("audio", "log") if "log" in own else (NAME, "function")
+        site = view.site(node)
+        yield Hypothesis(family, parameter, own, name, site, (edit,), cost=1.6)
+
+
+def _applied(function: Callable[[Tensor], Tensor], operands: Operands) -> Tensor:
+    return function(operands.args[0])
+
+
+def _choice(view: View, node: Node) -> Iterator[Hypothesis]:
+    """`where` with its branches exchanged, or one of them alone."""
+    if node.name != "where" or len(node.args) != 3 or not node.outputs:
+        return
+    swapped = Edit(node.index, lambda o: torch.where(o.args[0], o.args[2], o.args[1]))
+    yield _says(
+        view,
+        node,
+        "order",
+        says=("a where c, else b", "b where c, else a"),
+        edits=(swapped,),
+        cost=1.6,
+    )
+    for keep in (1, 2):
+        given = node.args[keep]
+        if isinstance(given, Ref) and view.shape(given.value) == view.shape(node.outputs[0]):
+            edit = Edit(node.index, partial(_branch, keep))
+            text = f"{' ab'[keep]} alone"
+            yield _says(
+                view, node, "omitted", says=("a where c, else b", text), edits=(edit,), cost=1.5
+            )
+
+
+def _says(
+    view: View,
+    node: Node,
+    parameter: str,
+    *,
+    says: tuple[str, str],
+    edits: tuple[Edit, ...],
+    cost: float,
+) -> Hypothesis:
+    """A change of an operation: what the reference does, what the candidate would do."""
+    reference, candidate = says
+    return Hypothesis(NAME, parameter, reference, candidate, view.site(node), edits, cost=cost)

@@ -1,0 +1,349 @@
+"""Recurrent layers: order of gates, biases, states, directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import torch
+
+from parity.diagnose.chained import Chained
+from parity.diagnose.hypothesis import Hypothesis, Solve
+from parity.diagnose.recurrence import (
+    Recurrence,
+    Weights,
+    cell_of,
+    gates_permuted,
+    one_gate,
+    squares,
+)
+from parity.diagnose.view import View
+from parity.localize.execute import Edit, Operands
+from parity.localize.tape import Node, resolve
+
+__all__ = ["NAME", "propose"]
+
+Tensor = torch.Tensor
+NAME = "recurrent"
+Change = Callable[[Recurrence], Recurrence]
+_NAMES = {"lstm": ("input", "forget", "new", "output"), "gru": ("reset", "update", "new")}
+# Orders in which other frameworks have the gates: ONNX, Keras, TensorFlow, cuDNN's kin.
+_SEEN = {(0, 3, 1, 2), (0, 1, 3, 2), (0, 2, 1, 3), (1, 0, 2), (0, 2, 3, 1), (1, 0, 2, 3)}
+_CUTS = frozenset({"chunk", "split", "unbind", "tensor_split", "split_with_sizes"})
+
+
+def propose(view: View) -> Iterator[Hypothesis]:
+    """Other conventions of each recurrent call, and of gates that are cut by hand."""
+    for node in view.nodes:
+        if node.name in ("lstm", "gru", "lstm_cell", "gru_cell"):
+            call = _call(view, node)
+            if call is not None:
+                yield from _Site(view, node, call).all()
+        elif node.name in _CUTS:
+            yield from _by_hand(view, node)
+
+
+def _call(view: View, node: Node) -> Recurrence | None:
+    try:
+        return cell_of(node.name, resolve(node.args, view.value), resolve(node.kwargs, view.value))
+    except (KeyError, ValueError, IndexError, TypeError):
+        return None
+
+
+class _Runner:
+    """Runs a recurrent call under changes."""
+
+    def __init__(self, node: Node) -> None:
+        self.name = node.name
+
+    def __call__(self, operands: Operands, changes: list[Change]) -> Any:
+        call = cell_of(self.name, operands.args, operands.kwargs)
+        if call is None:
+            return operands.default()
+        for change in changes:
+            call = change(call)
+        return call.run()
+
+
+class _Site:
+    """What may be otherwise in one recurrent call."""
+
+    def __init__(self, view: View, node: Node, call: Recurrence) -> None:
+        self.view = view
+        self.node = node
+        self.call = call
+        self.kind = call.cell.kind
+        self.runner = _Runner(node)
+
+    def edit(self, change: Change) -> Edit:
+        """The change of the call."""
+        return Edit(self.node.index, Chained(change, self.runner))
+
+    def say(
+        self,
+        parameter: str,
+        reference: str,
+        candidate: str,
+        change: Change,
+        cost: float,
+        family: str = NAME,
+    ) -> Hypothesis:
+        """A hypothesis about the call."""
+        site = self.view.site(self.node)
+        edits = (self.edit(change),)
+        return Hypothesis(family, parameter, reference, candidate, site, edits, cost=cost)
+
+    def weights(
+        self, parameter: str, reference: str, candidate: str,
+        change: Callable[[Weights], Weights], cost: float, family: str = NAME,
+    ) -> Hypothesis:  # fmt: skip
+        """A hypothesis about the weights of all layers."""
+        return self.say(
+            parameter, reference, candidate, lambda c: c.with_weights(change), cost, family
+        )
+
+    def solve(
+        self, family: str, parameter: str, texts: tuple[str, str],
+        change: Callable[[Recurrence, float], Recurrence], solve: tuple[float, float],
+        guesses: tuple[float, ...], cost: float,
+    ) -> Hypothesis:  # fmt: skip
+        """A hypothesis with a number."""
+
+        def make(value: float) -> tuple[Edit, ...]:
+            return (self.edit(lambda c: change(c, value)),)
+
+        return Hypothesis(
+            family, parameter, *texts, self.view.site(self.node),
+            solve=Solve(make, *solve, guesses=guesses), cost=cost,
+        )  # fmt: skip
+
+    def all(self) -> Iterator[Hypothesis]:
+        """All of them."""
+        yield from self._gates()
+        yield from self._biases()
+        yield from self._states()
+        yield from self._cells()
+        if not self.call.single:
+            yield from self._directions()
+        yield from self._exchanged()
+
+    def _gates(self) -> Iterator[Hypothesis]:
+        names = _NAMES[self.kind]
+        reference = "gates " + ", ".join(names)
+        for order in permutations(range(len(names))):
+            if order == tuple(range(len(names))):
+                continue
+            # The port reads part k as gate order[k].
+            parts = [order.index(i) for i in range(len(names))]
+            text = ", ".join(names[i] for i in order)
+            cost = 1.0 if order in _SEEN else 1.2
+            yield self.weights("gates", reference, text, gates_permuted(parts), cost)
+        if self.kind == "gru":
+            inverted = one_gate(3, 1, torch.neg)
+            yield self.weights("gates", "update keeps the state", "replaces it", inverted, 1.1)
+            yield self.say(
+                "gates", "state reset behind its matrix", "before it",
+                lambda c: replace(c, cell=replace(c.cell, reset_first=True)), 1.0,
+            )  # fmt: skip
+
+    def _biases(self) -> Iterator[Hypothesis]:
+        if len(self.call.weights[0]) < 4:
+            return
+        texts = "both biases are added"
+        yield self.weights("bias", texts, "not the hidden one", _without(3), 1.0)
+        yield self.weights("bias", texts, "not the input's", _without(2), 1.1)
+        yield self.weights("bias", texts, "none", lambda w: w[:2], 1.2)
+        if self.kind == "lstm":
+            yield self.solve(
+                NAME, "bias", ("forget gate as it is", "forget gate plus {value:.4g}"),
+                lambda c, v: c.with_weights(one_gate(4, 1, lambda b: b + v, only=frozenset({2}))),
+                (-3.0, 3.0), (1.0, -1.0), 1.1,
+            )  # fmt: skip
+
+    def _states(self) -> Iterator[Hypothesis]:
+        state = self.call.state
+        if not any(bool(s.any()) for s in state):
+            return
+        names = ("hidden state", "cell")
+        whole = "begins with the state it is given"
+        for text, places in (
+            ("with zeros in each call", range(len(state))),
+            *(((f"with a {names[i]} of zeros"), (i,)) for i in range(len(state)) if len(state) > 1),
+        ):
+            chosen = frozenset(places)
+            yield self.say("state", whole, text, _zeroed(chosen), 1.05)
+        # A first call is told from the others, where its state is carried, by that state.
+        size = float(state[0].detach().double().norm())
+
+        def first(call: Recurrence) -> Recurrence:
+            own = float(call.state[0].detach().double().norm())
+            same = abs(own - size) <= 1e-6 * size
+            return _zeroed(frozenset({0, 1}))(call) if same else call
+
+        yield self.say("state", whole, "with zeros in this call", first, 1.0)
+        for dtype, name in ((torch.float16, "float16"), (torch.bfloat16, "bfloat16")):
+
+            def rounded(x: Tensor, dtype: torch.dtype = dtype) -> Tensor:
+                return x.to(dtype).to(x.dtype)
+
+            def kept(call: Recurrence, change: Any = rounded) -> Recurrence:
+                return replace(call, cell=replace(call.cell, kept=change))
+
+            def given(call: Recurrence, change: Any = rounded) -> Recurrence:
+                return replace(call, state=tuple(change(s) for s in call.state))
+
+            yield self.say(
+                "precision", "state in float32", f"given in {name}", given, 1.2, "dtype"
+            )
+            yield self.say(
+                "precision", "state in float32", f"kept in {name}", kept, 1.2, "dtype"
+            )
+
+    def _cells(self) -> Iterator[Hypothesis]:
+        def hard(x: Tensor) -> Tensor:
+            return torch.clamp(0.2 * x + 0.5, 0.0, 1.0)
+
+        def with_cell(**changes: Any) -> Change:
+            return lambda c: replace(c, cell=replace(c.cell, **changes))
+
+        texts = "gates by sigmoid"
+        for text, gate in (
+            ("by 0.2 x + 0.5", hard),
+            ("by hard sigmoid", torch.nn.functional.hardsigmoid),
+        ):
+            yield self.say("function", texts, text, with_cell(gate=gate), 1.1, "activation")
+        if self.kind == "lstm":
+            yield self.say(
+                "function", "tanh of the cell goes out", "the cell itself",
+                with_cell(out=lambda x: x), 1.1, "activation",
+            )  # fmt: skip
+        yield self.solve(
+            "activation", "clamp", ("what is kept has no bound", "kept within {value:.4g}"),
+            lambda c, v: replace(c, cell=replace(c.cell, kept=lambda x: x.clamp(-v, v))),
+            (0.02, 20.0), (0.5, 1.0, 3.0), 1.4,
+        )  # fmt: skip
+        for dtype, name in ((torch.float16, "float16"), (torch.bfloat16, "bfloat16")):
+            if any(bool(s.any()) for s in self.call.state):
+                break
+
+            def rounded(x: Tensor, dtype: torch.dtype = dtype) -> Tensor:
+                return x.to(dtype).to(x.dtype)
+
+            yield self.say(
+                "precision", "state in float32", f"kept in {name}", with_cell(kept=rounded), 1.2,
+                "dtype",
+            )  # fmt: skip
+
+    def _directions(self) -> Iterator[Hypothesis]:
+        call = self.call
+        if not call.both:
+            yield self.say(
+                "direction", "from the first step on", "from the last step back",
+                lambda c: replace(c, backwards=True), 1.3,
+            )  # fmt: skip
+        else:
+            yield from self._both_directions()
+        if call.x.dim() == 3:
+            yield self.say(
+                "transposed", "runs along the steps", "runs along the batch", _along_batch, 1.3,
+                "layout",
+            )  # fmt: skip
+
+    def _both_directions(self) -> Iterator[Hypothesis]:
+        layers = range(self.call.layers)
+        sets = [("", frozenset(layers))]
+        if self.call.layers > 1:
+            sets += [(f" in layer {i}", frozenset({i})) for i in layers]
+        for where, chosen in sets:
+            every = frozenset(range(64))
+            yield self.say(
+                "direction", "backward results in the order of time", f"as computed{where}",
+                lambda c, some=chosen: replace(c, flipped_back=every - some), 1.0,
+            )  # fmt: skip
+            yield self.say(
+                "direction", "forward results first", f"backward results first{where}",
+                lambda c, some=chosen: replace(c, swapped=some), 1.0,
+            )  # fmt: skip
+            yield self.say(
+                "source", "backward weights of their own", f"the forward ones{where}",
+                lambda c, some=chosen: _shared(c, some, 0), 1.1, "weights",
+            )  # fmt: skip
+            yield self.say(
+                "source", "directions with their weights", f"exchanged{where}",
+                lambda c, some=chosen: _shared(c, some, 1), 1.2, "weights",
+            )  # fmt: skip
+
+    def _exchanged(self) -> Iterator[Hypothesis]:
+        square = list(squares(self.call.weights))
+        for chosen in [frozenset({i}) for i in square] + ([frozenset(square)] if square else []):
+            where = "all layers" if len(chosen) > 1 else f"layer {next(iter(chosen))}"
+            yield self.say(
+                "source", "matrices of input and state", f"exchanged in {where}",
+                lambda c, some=chosen: _swapped_matrices(c, some), 1.3, "weights",
+            )  # fmt: skip
+
+
+def _without(place: int) -> Callable[[Weights], Weights]:
+    return lambda w: tuple(torch.zeros_like(t) if i == place else t for i, t in enumerate(w))
+
+
+def _zeroed(places: frozenset[int]) -> Change:
+    def change(call: Recurrence) -> Recurrence:
+        state = tuple(
+            torch.zeros_like(s) if i in places else s for i, s in enumerate(call.state)
+        )
+        return replace(call, state=state)
+
+    return change
+
+
+def _along_batch(call: Recurrence) -> Recurrence:
+    """Batch and time taken for each other; the state has another shape then, and begins anew."""
+    batch = call.x.shape[1 if call.batch_first else 0]
+    state = tuple(s.new_zeros(s.shape[0], batch, s.shape[-1]) for s in call.state)
+    if call.state[0].shape[1] == batch:
+        state = call.state
+    return replace(call, batch_first=not call.batch_first, state=state)
+
+
+def _shared(call: Recurrence, layers: frozenset[int], mode: int) -> Recurrence:
+    weights = list(call.weights)
+    for layer in layers:
+        ahead, back = weights[2 * layer : 2 * layer + 2]
+        weights[2 * layer : 2 * layer + 2] = [back, ahead] if mode else [ahead, ahead]
+    return replace(call, weights=tuple(weights))
+
+
+def _swapped_matrices(call: Recurrence, layers: frozenset[int]) -> Recurrence:
+    weights = [
+        (w[1], w[0], *w[2:]) if i in layers else w for i, w in enumerate(call.weights)
+    ]
+    return replace(call, weights=tuple(weights))
+
+
+def _by_hand(view: View, node: Node) -> Iterator[Hypothesis]:
+    """Gates that are cut from one tensor and squashed."""
+    count = len(node.outputs)
+    if count not in (3, 4):
+        return
+    squashed = [
+        {r.name for r in view.consumers(value)} & {"sigmoid", "tanh", "sigmoid_", "tanh_"}
+        for value in node.outputs
+    ]
+    gates = sum(bool(names & {"sigmoid", "sigmoid_"}) for names in squashed)
+    if gates < count - 1 or (count == 4 and not any("tanh" in n for n in squashed)):
+        return
+    for order in permutations(range(count)):
+        if order == tuple(range(count)):
+            continue
+
+        def permuted(result: Any, order: tuple[int, ...] = order) -> Any:
+            return tuple(result[i] for i in order)
+
+        text = "parts " + ", ".join(str(i) for i in order)
+        yield Hypothesis(
+            NAME, "gates", "gates in the order of the parts", text, view.site(node),
+            (view.after(node, permuted),), cost=1.1,
+        )  # fmt: skip

@@ -1,0 +1,338 @@
+"""State between calls: not carried, cut off elsewhere, kept in half precision, tails not added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from parity.diagnose.carried import Carried, carried_of, moved_slice, slicer_of
+from parity.diagnose.constants import constants_of
+from parity.diagnose.hypothesis import Hypothesis
+from parity.diagnose.kernels import arguments_of, is_convolution, padded, run_convolution
+from parity.diagnose.operands import Change, changed, operand_at
+from parity.diagnose.view import View
+from parity.localize.execute import Edit, Operands
+from parity.localize.tape import Node, Ref, Tape
+
+__all__ = ["NAME", "propose"]
+
+Tensor = torch.Tensor
+NAME = "streaming"
+_JOINS = frozenset({"cat", "concat", "concatenate"})
+_SUMS = frozenset({"add", "add_"})
+
+
+def propose(view: View) -> Iterator[Hypothesis]:
+    """What may become of each value that an earlier call left for this one."""
+    carried = carried_of(view.tape)
+    constants = constants_of(view)
+    for node in view.nodes:
+        found = [c for c in carried.get(node.index, ()) if view.is_float(c.value)]
+        found = [c for c in found if c.written or not constants.constant(c.value)]
+        if not found:
+            continue
+        yield from _not_carried(view, node, found)
+        for one in found:
+            yield from _in_half(view, node, one)
+            if node.name in _JOINS:
+                yield from _history(view, node, one)
+            elif node.name in _SUMS:
+                yield from _tail(view, node, one)
+            yield from _cut_elsewhere(view, node, one)
+    yield from _longer(view, carried)
+
+
+def _zeros(operand: Tensor, _: Operands) -> Tensor:
+    return torch.zeros_like(operand)
+
+
+def _not_carried(view: View, node: Node, found: Sequence[Carried]) -> Iterator[Hypothesis]:
+    tail = node.name in _SUMS
+    parameter, said = ("overlap", "tail of the call before added") if tail else (
+        "state", "carried from the call before",
+    )  # fmt: skip
+    label = "not added" if tail else "zeros in each call"
+    edit = changed(node, {one.place: _zeros for one in found})
+    yield Hypothesis(NAME, parameter, said, label, view.site(node), (edit,), cost=1.0)
+    if len(found) > 1:
+        for i, one in enumerate(found):
+            edit = changed(node, {one.place: _zeros})
+            yield Hypothesis(
+                NAME, "state", "all of the state carried", f"part {i + 1} zeros in each call",
+                view.site(node), (edit,), cost=1.2,
+            )  # fmt: skip
+    for one in found:
+        leaf = view.tape.leaves.get(one.value)
+        if one.written and leaf is not None and bool(leaf.tensor.any()):
+            first = leaf.tensor.clone()
+            edit = changed(node, {one.place: _always(first)})
+            yield Hypothesis(
+                NAME, "state", said, "as it was at first", view.site(node), (edit,), cost=1.1
+            )
+
+
+def _always(tensor: Tensor) -> Change:
+    return lambda _, __: tensor
+
+
+def _in_half(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
+    for name, dtype in (("float16", torch.float16), ("bfloat16", torch.bfloat16)):
+        edit = changed(node, {one.place: _rounded(dtype)})
+        yield Hypothesis(
+            "dtype", "precision", "state kept in float32", f"in {name}",
+            view.site(node), (edit,), cost=1.2,
+        )  # fmt: skip
+
+
+def _rounded(dtype: torch.dtype) -> Change:
+    return lambda operand, _: operand.to(dtype).to(operand.dtype)
+
+
+def _history(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
+    """What is joined in front of an input."""
+    parts = node.args[0] if node.args else node.kwargs.get("tensors")
+    axis = view.argument(node, 1, "dim", 0)
+    if not isinstance(parts, tuple | list) or len(parts) != 2 or not isinstance(axis, int):
+        return
+    position = one.place[-1]
+    if position not in (0, 1) or not isinstance(position, int):
+        return
+    other = (*one.place[:-1], 1 - position)
+
+    def from_input(make: Callable[[Tensor, int], Tensor]) -> Change:
+        def change(past: Tensor, operands: Operands) -> Tensor:
+            x: Tensor = operand_at(operands, other)
+            return make(x, past.shape[axis])
+
+        return change
+
+    def first(x: Tensor, n: int) -> Tensor:
+        edge = x.narrow(axis, 0, 1)
+        return torch.cat([edge] * n, dim=axis)
+
+    options: tuple[tuple[str, Callable[[Tensor, int], Tensor], float], ...] = (
+        ("copies of the first sample in each call", first, 1.1),
+        ("a mirror image in each call", lambda x, n: x.narrow(axis, 1, n).flip(axis), 1.3),
+        ("the end of its own input", lambda x, n: x.narrow(axis, x.shape[axis] - n, n), 1.4),
+        ("the start of its own input", lambda x, n: x.narrow(axis, 0, n), 1.5),
+    )
+    for label, make, cost in options:
+        edit = changed(node, {one.place: from_input(make)})
+        yield Hypothesis(
+            NAME,
+            "state",
+            "carried from the call before",
+            label,
+            view.site(node),
+            (edit,),
+            cost=cost,
+        )
+
+    def swapped(operands: Operands) -> Tensor:
+        a, b = operand_at(operands, one.place), operand_at(operands, other)
+        joined = (b, a) if position == 0 else (a, b)
+        return torch.cat(joined, dim=axis)
+
+    yield Hypothesis(
+        "conv", "alignment", "history before the input", "behind it",
+        view.site(node), (Edit(node.index, swapped),), cost=1.5,
+    )  # fmt: skip
+
+
+def _tail(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
+    """What is added to the beginning of a result."""
+
+    def alone(operands: Operands) -> Tensor:
+        tail: Tensor = operand_at(operands, one.place)
+        return tail.expand_as(operands.default()).clone()
+
+    said = "tail of the call before added"
+    site = view.site(node)
+    if not node.written:
+        yield Hypothesis(
+            NAME, "overlap", said, "put in the place of the head", site, (Edit(node.index, alone),),
+            cost=1.1,
+        )  # fmt: skip
+    for label, change, cost in (
+        ("subtracted", torch.neg, 1.6),
+        ("half of it added", lambda t: t * 0.5, 1.5),
+        ("added twice", lambda t: t * 2, 1.5),
+    ):
+        edit = changed(node, {one.place: _mapped(change)})
+        yield Hypothesis(NAME, "overlap", said, label, site, (edit,), cost=cost)
+    yield from _bias_in_tail(view, node, one)
+
+
+def _mapped(change: Callable[[Tensor], Tensor]) -> Change:
+    return lambda operand, _: change(operand)
+
+
+def _bias_in_tail(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
+    """The tail kept with the bias that the reference takes off, or the other way round."""
+    tape, constants = view.tape, constants_of(view)
+    value = _stored(tape, node, one)
+    for _ in range(4):
+        maker = _last_maker(tape, value, node.index)
+        if maker is None:
+            return
+        if maker.name in {"sub", "sub_"} and len(maker.inputs) == 2:
+            if constants.constant(maker.inputs[1]):
+                edit = Edit(maker.index, lambda operands: operands.args[0])
+                yield Hypothesis(
+                    NAME, "overlap", "bias taken off the tail", "left in, and counted twice",
+                    view.site(node), (edit,), cost=1.0,
+                )  # fmt: skip
+            return
+        if maker.name not in {"clone", "getitem", "detach", "contiguous"}:
+            break
+        value = maker.inputs[0]
+    index = tape.values[value].node
+    if index < 0 or not is_convolution(tape.nodes[index]):
+        return
+    bias = view.tensor_argument(tape.nodes[index], 2, "bias")
+    if bias is None or not view.is_parameter(bias):
+        return
+    held = tape.leaves[bias].tensor
+
+    def less(tail: Tensor, _: Operands) -> Tensor:
+        return tail - held.view(-1, *[1] * (tail.dim() - 2))
+
+    yield Hypothesis(
+        NAME, "overlap", "tail with its bias", "bias taken off the tail",
+        view.site(node), (changed(node, {one.place: less}),), cost=1.3,
+    )  # fmt: skip
+
+
+def _stored(tape: Tape, node: Node, one: Carried) -> int:
+    """The value that a carried one is, or that was last written into its memory."""
+    if not one.written:
+        return one.value
+    writers = tape.writers[tape.values[one.value].group]
+    before = [index for index in writers if index < node.index]
+    writer = tape.nodes[before[-1]]
+    last = writer.args[-1] if writer.args else None
+    return last.value if isinstance(last, Ref) and last.value != one.value else one.value
+
+
+def _last_maker(tape: Tape, value: int, until: int) -> Node | None:
+    """The operation that made a value, or the last that changed it in place under its own name."""
+    writers = tape.writers.get(tape.values[value].group, ())
+    for index in reversed(writers):
+        if index < until and tape.nodes[index].written == (value,):
+            return tape.nodes[index]
+    made = tape.values[value].node
+    return tape.nodes[made] if 0 <= made < until else None
+
+
+def _cut_elsewhere(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
+    """State that begins and ends some samples earlier or later."""
+    slicer = slicer_of(view.tape, one.value)
+    if slicer is None:
+        return
+    for shift, label, cost in (
+        (-1, "one sample earlier", 1.1), (1, "one sample later", 1.2), (-2, "two samples earlier", 1.4),
+    ):  # fmt: skip
+        edit = _sliced(view.tape, slicer, shift, shift)
+        if edit is not None:
+            yield Hypothesis(
+                NAME, "state", "cut off where it is", label, view.site(node), (edit,), cost=cost
+            )
+
+
+def _sliced(tape: Tape, node: Node, start: int, stop: int) -> Edit | None:
+    """The indexing with its bounds moved; counted from the end, for inputs of any length."""
+    cut = moved_slice(tape, node)
+    if cut is None:
+        return None
+    axis, extent, first, last = cut
+    length, behind = last - first + stop - start, extent - last - stop
+
+    def apply(operands: Operands) -> Any:
+        if operands.args[1:] != node.args[1:]:
+            return operands.default()  # another indexing that is counted alike in another call
+        x: Tensor = operands.args[0]
+        begin = x.shape[axis] - behind - length
+        if begin < 0 or behind < 0:
+            raise IndexError(begin)
+        return x.narrow(axis, begin, length)
+
+    return Edit(node.index, apply)
+
+
+def _longer(view: View, carried: dict[int, list[Carried]]) -> Iterator[Hypothesis]:
+    """Histories longer than the reference's, for wider kernels and windows that begin earlier."""
+    for node in view.nodes:
+        if not is_convolution(node) or "transpose" in node.name or node.span < 0:
+            continue
+        weight = view.tensor_argument(node, 1, "weight")
+        source = view.tensor_argument(node, 0, "input")
+        if weight is None or source is None or len(view.shape(weight)) != 3:
+            continue
+        how = arguments_of(node, view.shape(weight)[2:])
+        stream = _stream(view.tape, carried, source)
+        if how is None or stream is None:
+            continue
+        (stride,), (own,), kernel = how.stride, how.dilation, view.shape(weight)[2]
+        for more in range(1, min(stride, 5)):
+            edits = _lengthened(view.tape, stream, more)
+            label = f"windows begin {more} early"
+            yield Hypothesis(
+                "conv", "alignment", "windows end with the input", label,
+                view.site(node), edits, cost=1.2,
+            )  # fmt: skip
+        for more in (1, 2):
+            end = Edit(node.index, lambda o, n=more, h=how: run_convolution(  # type: ignore[misc]
+                h, o, padded(o.args[0], ((0, -n),))))  # fmt: skip
+            edits = (*_lengthened(view.tape, stream, more), end)
+            label = f"history ends {more} early, newest left out"
+            yield Hypothesis(
+                "conv", "alignment", "windows end with the input", label,
+                view.site(node), edits, cost=1.4,
+            )  # fmt: skip
+        for dilation in (2, 3, 4, 6, 8, 9):
+            if dilation <= own or kernel < 2:
+                continue
+            other = replace(how, dilation=(dilation,))
+            wide = Edit(node.index, lambda o, h=other: run_convolution(h, o, o.args[0]))  # type: ignore[misc]
+            edits = (*_lengthened(view.tape, stream, (kernel - 1) * (dilation - own)), wide)
+            yield Hypothesis(
+                "conv", "dilation", f"dilation={own}", f"dilation={dilation}, history as long",
+                view.site(node), edits, cost=0.95,
+            )  # fmt: skip
+
+
+def _stream(
+    tape: Tape, carried: dict[int, list[Carried]], source: int
+) -> tuple[list[Node], list[Node]] | None:
+    """The cuts that leave a history for the next call, and the paddings of the first call."""
+    index = tape.values[source].node
+    if index < 0 or tape.nodes[index].name not in {*_JOINS, "pad"}:
+        return None
+    path = tape.path(tape.nodes[index])
+    slicers: dict[tuple[str, int], Node] = {}
+    pads: dict[tuple[str, int], Node] = {}
+    for span in tape.calls_of.get(path, ()):
+        for at in range(span.start, max(span.stop, span.start)):
+            for one in carried.get(at, ()):
+                if one.path == path and tape.nodes[at].name in _JOINS:
+                    slicer = slicer_of(tape, one.value)
+                    if slicer is not None:
+                        slicers.setdefault((slicer.name, slicer.occurrence), slicer)
+            node = tape.nodes[at]
+            if node.name == "pad" and node.span == span.index:
+                pads.setdefault((node.name, node.occurrence), node)
+    return (list(slicers.values()), list(pads.values())) if slicers else None
+
+
+def _lengthened(tape: Tape, stream: tuple[list[Node], list[Node]], more: int) -> tuple[Edit, ...]:
+    slicers, pads = stream
+    edits = [e for node in slicers if (e := _sliced(tape, node, -more, 0)) is not None]
+    for node in pads:
+        amounts = node.args[1] if len(node.args) > 1 else node.kwargs.get("pad")
+        if isinstance(amounts, tuple | list) and len(amounts) == 2:
+            place = ("a", 1) if len(node.args) > 1 else ("k", "pad")
+            edits.append(changed(node, {place: lambda own, _: (own[0] + more, *own[1:])}))
+    return tuple(edits)
