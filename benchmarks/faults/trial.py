@@ -180,6 +180,7 @@ def _score(outcome: Outcome, found: Diagnosis, faults: list[Fault]) -> None:
         single = len(faults) == 1
         first = causes[:1] if single else causes
         outcome.top1[fault.name] = any(c in fault.causes for c in first)
+        more += [c for f in named for c in f.synonyms]
         outcome.top3[fault.name] = any(c in fault.causes for c in [*causes[:3], *more[:3]])
         if fault.value is not None and outcome.top1[fault.name]:
             values = [f.value for f in named if f.cause in fault.causes]
@@ -187,7 +188,8 @@ def _score(outcome: Outcome, found: Diagnosis, faults: list[Fault]) -> None:
     for finding in found.findings:
         if finding.grade is Grade.HIGH:
             outcome.high += 1
-            if not any(finding.cause in fault.causes for fault in faults):
+            names = {finding.cause, *finding.synonyms}
+            if not any(names & set(fault.causes) for fault in faults):
                 outcome.wrong_high.append(_words(finding))
 
 

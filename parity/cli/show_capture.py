@@ -42,6 +42,7 @@ def as_json(capture: Capture, pattern: str) -> str:
         "records": len(capture),
         "phases": list(capture.phases),
         "noise": dict(Counter(draw.distribution for draw in capture.noise)),
+        "floors": list(capture.floor_precisions),
         "taps": [_summary_facts(summary) for summary in _matching(capture, pattern)],
     }
     return json.dumps(facts)
@@ -103,6 +104,7 @@ def _rows(capture: Capture) -> list[tuple[str, str]]:
         ("tensors", _amount(capture)),
         ("phases", ", ".join(phase or "(none)" for phase in capture.phases)),
         ("noise", ", ".join(f"{count:,} × {name}" for name, count in draws.items())),
+        ("noise floors", ", ".join(capture.floor_precisions)),
     ]
 
 

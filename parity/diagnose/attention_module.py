@@ -50,7 +50,7 @@ class ModuleCall:
         return int(self.given["num_heads"])
 
     def projected(self, rows: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values by head, [batch, heads, tokens, size]; `rows` reorders weights."""
+        """Queries, keys and values, [batch, heads, tokens, size]; `rows` reorders the weight."""
         given = self.given
         weight, bias = given["in_proj_weight"], given.get("in_proj_bias")
         if rows is not None:
@@ -58,7 +58,7 @@ class ModuleCall:
         biases = bias.chunk(3) if bias is not None else (None, None, None)
         made = [
             functional.linear(given[name], w, b)
-            .unflatten(-1, (self.heads, -1))
+            .reshape(*given[name].shape[:2], self.heads, -1)
             .permute(1, 2, 0, 3)
             for name, w, b in zip(("query", "key", "value"), weight.chunk(3), biases, strict=True)
         ]
@@ -69,7 +69,7 @@ class ModuleCall:
         given = self.given
         whole = _as_float(given.get("attn_mask"))
         if whole is not None and whole.dim() == 3:
-            whole = whole.unflatten(0, (batch, -1))
+            whole = whole.reshape(batch, -1, *whole.shape[1:])
         padding = _as_float(given.get("key_padding_mask"))
         if padding is not None:
             padding = padding[:, None, None, :]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from parity.diagnose.families import propose_all
 from parity.diagnose.groups import Group, group
 from parity.diagnose.relocate import Relocator
-from parity.diagnose.search import Limits, Trial, alpha, search
+from parity.diagnose.search import Limits, Trial, alpha, search, tell_apart
 from parity.diagnose.view import View
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
@@ -52,7 +52,9 @@ class Explained:
     Attributes:
         origin: what is explained.
         trial: the changes.
-        alternatives: other trials that explain it alike.
+        alternatives: other trials that explain it alike, each with how much larger the inputs
+            would have to be for the two to differ.
+        synonyms: other trials that are the same change under another name.
         checked: calls at which it was checked.
         worst: largest error that was left at one of them, over its floor.
         alpha: how much of the change the candidate shows, with standard error.
@@ -61,7 +63,8 @@ class Explained:
 
     origin: Origin
     trial: Trial
-    alternatives: list[Trial]
+    alternatives: list[tuple[Trial, float]]
+    synonyms: list[Trial]
     checked: int
     worst: float
     alpha: tuple[float, float]
@@ -78,6 +81,14 @@ class Engine:
         limits: how far each search goes.
         seconds: wall time for all searches together.
         progress: hears what is being done.
+        hidden: paths of taps that stand for something else, and are not taken as known.
+        loose: groups of values of which the candidate's are not known: states of calls that the
+            reference does not make.
+        active: operations that were found to be different, by index.
+        explained: what was explained, in the order in which it was found.
+        failed: what was not, by path and port, each with the trial that came nearest.
+        compared: how many tensors were compared.
+        uncertain: how many differing tensors have inputs that the candidate does not show.
     """
 
     tape: Tape
@@ -86,6 +97,7 @@ class Engine:
     seconds: float = 600.0
     progress: Progress = lambda _: None
     hidden: set[str] = field(default_factory=set)
+    loose: frozenset[int] = frozenset()
     active: dict[int, list[Edit]] = field(default_factory=dict)
     explained: list[Explained] = field(default_factory=list)
     failed: dict[str, tuple[Origin, Trial | None]] = field(default_factory=dict)
@@ -102,7 +114,13 @@ class Engine:
         """Explain what can be explained, round after round."""
         for _ in range(12):
             self.progress("replaying the reference on the candidate's tensors")
-            locals_ = replay(self.tape, self.candidate, edits=self.active, hidden=self.hidden)
+            locals_ = replay(
+                self.tape,
+                self.candidate,
+                edits=self.active,
+                hidden=self.hidden,
+                loose=self.loose,
+            )
             self.compared = len(locals_)
             self._cuts = known_taps(self.tape, self.candidate, self.hidden)
             origins = self.origins(locals_)
@@ -237,11 +255,13 @@ class Engine:
         pool = holding or judged
         worst, best = min(pool, key=lambda p: (p[1].cost, p[1].error) if holding else (p[0],))
         alike = [t for _, t in holding if t is not best and t.names != best.names]
+        alternatives, synonyms = _parted(origin.segment, best, alike)
         elements = origin.segment.theirs.numel() * (1 + len(others))
         return Explained(
             origin,
             best,
-            alike,
+            alternatives,
+            synonyms,
             1 + len(others),
             worst,
             alpha(origin.segment, best),
@@ -259,11 +279,30 @@ class Engine:
     def _at(self, segment: Segment, trial: Trial) -> float:
         """Error at another call under the same changes, over the noise floor there."""
         moved = self.relocator.everywhere(trial.edits)
-        inside = set(segment.nodes)
+        inside = {*segment.nodes, ~segment.tap_number}
         edits = [edit for node, some in moved.items() if node in inside for edit in some]
         if not edits:
             return math.inf
         return segment.error_with(edits) / segment.floor
+
+
+# An alternative is worth naming if it is no more far-fetched than this, and one of the first few.
+_COST_APART = 0.3
+_MOST_ALIKE = 10
+
+
+def _parted(
+    segment: Segment, best: Trial, alike: Sequence[Trial]
+) -> tuple[list[tuple[Trial, float]], list[Trial]]:
+    """Which of the trials that explain a tap alike would differ on other inputs, and which never."""
+    alternatives, synonyms = [], []
+    for trial in sorted(alike, key=lambda t: t.cost)[:_MOST_ALIKE]:
+        scale = tell_apart(segment, best, trial)
+        if scale is None:
+            synonyms.append(trial)
+        elif trial.cost <= best.cost + _COST_APART:
+            alternatives.append((trial, scale))
+    return alternatives, synonyms
 
 
 def _worth_a_look(calls: Sequence[Local]) -> list[Local]:

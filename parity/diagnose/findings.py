@@ -58,7 +58,7 @@ def _cause(engine: Engine, members: Sequence[tuple[Explained, Chosen]]) -> Cause
     explained, chosen = members[0]
     first = chosen.group.first
     sites = tuple(site for e, c in members for site in _sites(e, c))
-    alternatives = _alternatives(explained, chosen)
+    alternatives = _alternatives(explained) if len(explained.trial.chosen) == 1 else ()
     error, left = explained.origin.segment.error, explained.trial.error
     finding = Finding(
         rank=0,
@@ -75,6 +75,7 @@ def _cause(engine: Engine, members: Sequence[tuple[Explained, Chosen]]) -> Cause
         explained_local=1.0 - (left / error) ** 2 if error > 0 else math.nan,
         floor=explained.origin.segment.floor,
         alternatives=alternatives,
+        synonyms=_synonyms(explained, chosen) if len(explained.trial.chosen) == 1 else (),
         evidence=_evidence(members),
     )
     return Cause(finding, list(members))
@@ -129,19 +130,31 @@ def _grade(members: Sequence[tuple[Explained, Chosen]], alternatives: Sequence[s
     return Grade.HIGH if sure else Grade.WORTH_TRYING
 
 
-def _alternatives(explained: Explained, chosen: Chosen) -> tuple[str, ...]:
-    """Other causes that explain the same alike and are no more far-fetched."""
-    if len(explained.trial.chosen) > 1:
-        return ()
-    ours = chosen.group.first
-    texts = []
-    for other in explained.alternatives:
-        theirs = [one.group.first for one in other.chosen]
-        same = all((t.family, t.parameter) == (ours.family, ours.parameter) for t in theirs)
-        if same or other.cost > explained.trial.cost + 0.3:
-            continue
-        texts.append(_trial_text(other))
+def _alternatives(explained: Explained) -> tuple[str, ...]:
+    """Other causes that explain the same alike, and what would tell them apart."""
+    texts = [
+        f"{_trial_text(other)} ({_deciding(explained, scale)})"
+        for other, scale in explained.alternatives
+    ]
     return tuple(dict.fromkeys(texts))
+
+
+def _deciding(explained: Explained, scale: float) -> str:
+    if scale == 1.0:
+        return "other inputs of the same size would tell them apart"
+    fed = [cut.key.path for cut in explained.origin.segment.slice.cuts]
+    where = f" at {fed[-1]}" if fed else ""
+    return f"inputs {scale:g} times as large{where} would tell them apart"
+
+
+def _synonyms(explained: Explained, chosen: Chosen) -> tuple[str, ...]:
+    own = f"{chosen.group.first.family}.{chosen.group.first.parameter}"
+    names = [
+        f"{other.chosen[0].group.first.family}.{other.chosen[0].group.first.parameter}"
+        for other in explained.synonyms
+        if len(other.chosen) == 1
+    ]
+    return tuple(name for name in dict.fromkeys(names) if name != own)
 
 
 def _trial_text(trial: Trial) -> str:

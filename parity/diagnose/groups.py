@@ -42,7 +42,9 @@ class Group:
     @property
     def cost(self) -> float:
         """How far-fetched it is."""
-        return self.first.cost + (0.05 if self.narrow else 0.0)
+        # What is fixed beforehand and still fits says more than what was fitted.
+        fitted = 0.5 if self.solve is not None else 0.0
+        return self.first.cost + fitted + (0.05 if self.narrow else 0.0)
 
     @property
     def nodes(self) -> frozenset[int]:

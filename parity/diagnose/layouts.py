@@ -6,12 +6,13 @@ spelling of a cut into heads looks alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from parity.diagnose.view import View
-from parity.localize.tape import LEAF, Node, Ref, Tape, refs_of, resolve
+from parity.localize.tape import LEAF, Node, Ref, refs_of, resolve
 
 __all__ = ["MOVES", "Part", "moved_parts", "source_of"]
 
@@ -64,17 +65,15 @@ def moved_parts(view: View, source: int) -> list[Part]:
     steps = 0
     while queue and steps < _FURTHEST:
         value = queue.pop(0)
-        for node in _readers(tape, value, source):
-            steps += 1
-            made = _move(node, known) if node.name in _PURE else None
-            if made is None:
-                if value not in ends:
-                    ends.append(value)
-                continue
-            for output, tensor in made.items():
-                if output not in known:
-                    known[output] = tensor
-                    queue.append(output)
+        readers = [tape.nodes[i] for i in tape.readers.get(value, ())[:8]]
+        steps += len(readers)
+        moves = [_move(node, known) if node.name in _PURE else None for node in readers]
+        fresh = {v: t for made in moves if made is not None for v, t in made.items()}
+        if None in moves or _within_heads(known[value], list(fresh.values())):
+            ends.append(value)
+        if not _within_heads(known[value], list(fresh.values())):
+            queue += [v for v in fresh if v not in known]
+            known.update(fresh)
     parts = [_part(value, known[value]) for value in sorted(ends)]
     return [part for part in parts if part is not None]
 
@@ -82,10 +81,14 @@ def moved_parts(view: View, source: int) -> list[Part]:
 _PURE = MOVES - {"expand", "expand_as", "repeat", "repeat_interleave", "cat", "tile", "dropout"}
 
 
-def _readers(tape: Tape, value: int, source: int) -> list[Node]:
-    """Operations that read a value, of those in the call that the source was made in or after."""
-    del source
-    return [tape.nodes[i] for i in tape.readers.get(value, ())[:8]]
+def _within_heads(numbers: Tensor, pieces: Sequence[Tensor]) -> bool:
+    """Whether heads are cut into pieces themselves, as for a rotation, not into three parts."""
+    whole = _axes(numbers)
+    cuts = [p for p in pieces if p.numel() < numbers.numel()]
+    if len(whole) < 2 or len(cuts) == 3:
+        return False
+    size = numbers.shape[whole[-1]]
+    return any((axes := _axes(p)) and p.shape[axes[-1]] != size for p in cuts)
 
 
 def _move(node: Node, known: dict[int, Tensor]) -> dict[int, Tensor] | None:
@@ -93,7 +96,7 @@ def _move(node: Node, known: dict[int, Tensor]) -> dict[int, Tensor] | None:
     if node.written or any(v not in known for v in node.inputs[:1]) or len(node.inputs) > 1:
         return None
     if node.name in ("to", "float", "type_as", "type", "double", "half", "detach"):
-        return {v: known[node.inputs[0]] for v in node.outputs}
+        return dict.fromkeys(node.outputs, known[node.inputs[0]])
     try:
         args = resolve(node.args, known.__getitem__)
         kwargs = resolve(node.kwargs, known.__getitem__)
@@ -111,19 +114,18 @@ def _is_list(made: object) -> bool:
     return isinstance(made, tuple | list)
 
 
-def _part(value: int, numbers: Tensor) -> Part | None:
-    """The channels of a value as a matrix of heads, or None if they do not lie so."""
-    if not numbers.numel():
-        return None
-    axes = tuple(
+def _axes(numbers: Tensor) -> tuple[int, ...]:
+    """The axes along which the channels change."""
+    return tuple(
         axis
         for axis in range(numbers.dim())
-        if numbers.shape[axis] > 1
-        and not torch.equal(
-            numbers.narrow(axis, 0, 1).expand_as(numbers.narrow(axis, 1, numbers.shape[axis] - 1)),
-            numbers.narrow(axis, 1, numbers.shape[axis] - 1),
-        )
+        if numbers.shape[axis] > 1 and bool((numbers.diff(dim=axis) != 0).any())
     )
+
+
+def _part(value: int, numbers: Tensor) -> Part | None:
+    """The channels of a value as a matrix of heads, or None if they do not lie so."""
+    axes = _axes(numbers)
     if not 1 <= len(axes) <= 3:
         return None
     channels = numbers
@@ -131,7 +133,9 @@ def _part(value: int, numbers: Tensor) -> Part | None:
         if axis not in axes:
             channels = channels.narrow(axis, 0, 1)
     channels = channels.reshape([numbers.shape[axis] for axis in axes])
-    return Part(value, channels, axes)
+    # Pairs of channels that a rotation will take apart are the inside of a head.
+    paired = channels.dim() == 3 and channels.shape[-1] == 2
+    return Part(value, channels.flatten(1) if paired else channels, axes)
 
 
 def source_of(view: View, value: int, *, through: frozenset[str] = MOVES) -> int:

@@ -125,5 +125,7 @@ def _fitted(w: Tensor, edges: list[tuple[int, float]], rate: int, scale: str) ->
 
 def _rounded(hz: float) -> float:
     """A frequency as people write it, where one lies near."""
+    if not math.isfinite(hz):
+        return hz
     near = round(hz * 2) / 2
     return near if abs(near - hz) < 0.05 else hz

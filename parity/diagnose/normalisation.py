@@ -12,6 +12,7 @@ __all__ = ["KINDS", "Affine", "Recipe", "describe", "kind_of", "normalise"]
 
 Tensor = torch.Tensor
 Spread = Literal["deviation", "moment", "length", "none"]
+Step = Callable[[str, Tensor], Tensor]
 Place = Literal["inside", "outside", "floor", "floor inside"]
 
 # What is taken off and what it is divided by -> what that is called.
@@ -101,7 +102,7 @@ def normalise(recipe: Recipe, x: Tensor, given: Affine) -> Tensor:
     y = at("input", x.double())
     if recipe.running and used.mean is not None and used.variance is not None:
         mean, variance = used.mean.double(), used.variance.double()
-        y = _divided(recipe, y - mean if recipe.centred else y, variance)
+        y = _divided(recipe, y - mean if recipe.centred else y, variance, at)
     else:
         y = _by_own(recipe, y, at)
     y = at("normalised", y)
@@ -116,7 +117,7 @@ def normalise(recipe: Recipe, x: Tensor, given: Affine) -> Tensor:
     return at("output", y).to(x.dtype)
 
 
-def _by_own(recipe: Recipe, x: Tensor, at: Callable[[str, Tensor], Tensor]) -> Tensor:
+def _by_own(recipe: Recipe, x: Tensor, at: Step) -> Tensor:
     """X by its own statistics, group by group."""
     grouped, axes = _grouped(recipe, x)
     mean = at("statistics", grouped.mean(axes, keepdim=True))
@@ -130,14 +131,15 @@ def _by_own(recipe: Recipe, x: Tensor, at: Callable[[str, Tensor], Tensor]) -> T
         if recipe.spread == "length":
             spread = spread * _count(grouped, axes)
     top = centred if recipe.centred else grouped
-    return _together(recipe, _divided(recipe, top, at("statistics", spread)), x)
+    return _together(recipe, _divided(recipe, top, at("statistics", spread), at), x)
 
 
-def _divided(recipe: Recipe, x: Tensor, variance: Tensor) -> Tensor:
+def _divided(recipe: Recipe, x: Tensor, variance: Tensor, at: Step) -> Tensor:
     if recipe.spread == "none":
         return x
     if recipe.place == "inside":
-        return x / (variance + recipe.eps).sqrt()
+        # As one over the root, which is what half precision rounds.
+        return x * at("inverse", at("inverse", variance + recipe.eps).rsqrt())
     if recipe.place == "outside":
         return x / (variance.clamp_min(0).sqrt() + recipe.eps)
     if recipe.place == "floor":

@@ -29,6 +29,10 @@ class Relocator:
         done: set[tuple[str, str, int, int]] = set()
         given: dict[int, int] = {}
         for edit in edits:
+            if edit.node < 0:
+                for number in self._same_tap(~edit.node):
+                    found.setdefault(~number, []).append(Edit(~number, edit.apply, edit.reads))
+                continue
             position = given.get(edit.node, 0)
             given[edit.node] = position + 1
             node = self._tape.nodes[edit.node]
@@ -41,6 +45,15 @@ class Relocator:
                 if moved is not None:
                     found.setdefault(other.index, []).append(moved)
         return found
+
+    def _same_tap(self, number: int) -> list[int]:
+        """All calls of a tap."""
+        key = self._tape.taps[number].key
+        return [
+            place
+            for place, tap in enumerate(self._tape.taps)
+            if (tap.key.path, tap.key.port) == (key.path, key.port)
+        ]
 
     def _address(self, node: Node) -> tuple[str, str, int]:
         path = self._tape.path(node)

@@ -89,7 +89,8 @@ class Finding:
         explained_output: share of the error at the output that is gone with the change, beside
             those ranked before it; NaN where that was not measured.
         floor: the noise floor at the tap.
-        alternatives: other changes that explain the same alike.
+        alternatives: other changes that explain the same alike, and what would tell them apart.
+        synonyms: `family.parameter` of other names for the same change.
         evidence: sentences.
     """
 
@@ -108,6 +109,7 @@ class Finding:
     explained_output: float = float("nan")
     floor: float = float("nan")
     alternatives: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
 
     @property

@@ -49,19 +49,20 @@ class Layout:
         if self.kind == "interleaved":
             a, b = part[..., ::2], part[..., 1::2]
         elif self.kind == "blocks":
-            quarter = part.unflatten(-1, (2, 2, -1))
+            quarter = part.reshape(*part.shape[:-1], 2, 2, -1)
             a, b = quarter[..., 0, :].flatten(-2), quarter[..., 1, :].flatten(-2)
         else:
             a, b = part.chunk(2, -1)
         return torch.complex(a.contiguous(), b.contiguous())
 
     def put(self, x: Tensor, pairs: Tensor) -> Tensor:
-        """x with its turned channels replaced."""
+        """A copy of `x` with its turned channels replaced."""
         a, b = pairs.real, pairs.imag
         if self.kind == "interleaved":
             part = torch.stack([a, b], -1).flatten(-2)
         elif self.kind == "blocks":
-            part = torch.stack([a.unflatten(-1, (2, -1)), b.unflatten(-1, (2, -1))], -2).flatten(-3)
+            halves = [t.reshape(*t.shape[:-1], 2, -1) for t in (a, b)]
+            part = torch.stack(halves, -2).flatten(-3)
         else:
             part = torch.cat([a, b], -1)
         part = part.to(x.dtype)
@@ -138,7 +139,7 @@ def rotations(view: View) -> list[Rotation]:
 
 
 def _same(view: View, a: int, b: int) -> bool:
-    return a == b or view.shape(a) == view.shape(b) and torch.equal(view.value(a), view.value(b))
+    return a == b or (view.shape(a) == view.shape(b) and torch.equal(view.value(a), view.value(b)))
 
 
 class _Lengths:
@@ -172,9 +173,9 @@ def _sources(view: View, node: Node, lengths: _Lengths) -> Iterator[int]:
     while queue and steps < _REACH:
         value = queue.pop(0)
         steps += 1
-        if view.shape(value) == shape and not view.is_parameter(value) and lengths.usable(value):
-            if abs(lengths.of(value) - goal) <= 1e-4 * goal and goal > 0:
-                matches.append(value)
+        alike = view.shape(value) == shape and not view.is_parameter(value)
+        if alike and lengths.usable(value) and 0 < goal >= 1e4 * abs(lengths.of(value) - goal):
+            matches.append(value)
         made = view.producer(value)
         if made is not None:
             fresh = [v for v in made.inputs if v not in seen]
@@ -247,7 +248,7 @@ def turns_of(layout: Layout, axis: int, x: Tensor, y: Tensor) -> Tensor:
 
 
 def turned(layout: Layout, x: Tensor, turns: Tensor) -> Tensor:
-    """x with its pairs turned."""
+    """A copy of `x` with its pairs turned."""
     return layout.put(x, layout.pairs(x) * turns)
 
 

@@ -15,7 +15,7 @@ from parity.localize.execute import Edit
 from parity.localize.replay import relative_error
 from parity.localize.segment import Segment
 
-__all__ = ["Chosen", "Limits", "Trial", "search"]
+__all__ = ["Chosen", "Limits", "Trial", "alpha", "search", "tell_apart"]
 
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError)
 
@@ -192,9 +192,20 @@ def alpha(segment: Segment, trial: Trial) -> tuple[float, float]:
     return slope, rest / math.sqrt(power)
 
 
-def error_at(segment: Segment, trial: Trial) -> float:
-    """Relative L2 of the candidate against the changed reference."""
-    try:
-        return relative_error(segment.theirs, segment.run(trial.edits))[0]
-    except _FAILURES:
-        return math.inf
+# How much larger or smaller the inputs are made to see two changes part.
+_SCALES = (1.0, 0.1, 4.0, 30.0)
+
+
+def tell_apart(segment: Segment, one: Trial, other: Trial) -> float | None:
+    """How much larger the inputs have to be for two changes to differ; None if they never do.
+
+    Changes that agree on all inputs are one change under two names.
+    """
+    for scale in _SCALES:
+        try:
+            a, b = segment.disturbed(one.edits, scale), segment.disturbed(other.edits, scale)
+        except _FAILURES:
+            continue
+        if not relative_error(a, b)[0] <= 10 * segment.floor:
+            return scale
+    return None

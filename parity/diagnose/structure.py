@@ -25,16 +25,19 @@ class Structure:
         tape: the run whose tensors stand beside the candidate's.
         candidate: what the candidate has for them.
         findings: what had to be changed to get there.
+        loose: groups of values that the candidate's have nothing to do with: states of calls that
+            stand elsewhere in the count.
     """
 
     tape: Tape
     candidate: Candidate
     findings: tuple[Finding, ...]
+    loose: frozenset[int] = frozenset()
 
 
 def settle(reference: Reference, candidate: Candidate, say: Callable[[str], None]) -> Structure:
     """Bring the reference into the candidate's structure, and say what differs in it."""
-    tape, findings = reference.tape, []
+    tape, findings, loose = reference.tape, [], frozenset[int]()
     if candidate.mismatched or candidate.missing:
         say("looking at tokens, passes and lengths")
         changed = restructure(reference, tape, candidate)
@@ -46,9 +49,22 @@ def settle(reference: Reference, candidate: Candidate, say: Callable[[str], None
         findings += [_shift_finding(shift) for shift in moved]
         by = {shift.phase: shift.by for shift in moved}
         candidate = match_again(tape, candidate, shifts=by)
+        loose = _written_in(tape, set(by))
     else:
         findings += [_ending_finding(ending) for ending in endings(tape, candidate)]
-    return Structure(tape, candidate, tuple(findings))
+    return Structure(tape, candidate, tuple(findings), loose)
+
+
+def _written_in(tape: Tape, phases: set[str]) -> frozenset[int]:
+    """The memory that calls of some phases write into."""
+    return frozenset(
+        tape.values[value].group
+        for span in tape.spans
+        if span.phase in phases and span.stop >= 0
+        for node in tape.nodes[span.start : span.stop]
+        if node.span >= 0 and tape.spans[node.span].phase in phases
+        for value in node.written
+    )
 
 
 def _prompt_findings(prompt: Prompt) -> list[Finding]:

@@ -208,6 +208,14 @@ class View:
         """The change that makes an operation's result `compute(result)`."""
         return Edit(node.index, lambda operands: compute(operands.default()))
 
+    def at_the_end(self, compute: Callable[[Tensor], Tensor]) -> Edit:
+        """The change that makes the tensor at the segment's end `compute(tensor)`.
+
+        It is made behind all operations, and is possible where there are none: between a module's
+        result and that of the module around it.
+        """
+        return Edit(~self.segment.tap_number, lambda operands: compute(operands.default()))
+
     def with_arguments(
         self,
         node: Node,

@@ -68,19 +68,20 @@ def _roughness(number: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wave:
-    """Cosines and sines of the same angles, put together.
+    """Cosines and sines, put together.
 
     Attributes:
-        trigonometric: the operations `cos` and `sin`, in the order in which they are put together.
+        trigonometric: the operations `cos` and `sin`, in the order in which they are put together:
+            two of the same angles, or more, of the angles of several axes.
         parts: their results.
-        angles: what they are of, `(..., n)`.
+        angles: what the first is of, `(..., n)`.
         joins: the operation whose result is the whole, or the two writes that make it.
         layout: `half` (all of one, then all of the other) or `interleaved`.
         ladder: of the frequencies, if they stand on one.
     """
 
-    trigonometric: tuple[Node, Node]
-    parts: tuple[int, int]
+    trigonometric: tuple[Node, ...]
+    parts: tuple[int, ...]
     angles: int
     joins: tuple[Node, ...]
     layout: str
@@ -112,8 +113,10 @@ def waves(view: View) -> Iterator[Wave]:
 
 def _joined(view: View, node: Node) -> Wave | None:
     parts = [one.value for one in node.args[0] if isinstance(one, Ref)]
-    if len(parts) != 2 or len(node.args[0]) != 2 or len(node.outputs) != 1:
+    if len(parts) != len(node.args[0]) or len(node.outputs) != 1:
         return None
+    if len(parts) != 2:
+        return _of_several(view, node, parts)
     pair = _pair(view, parts[0], parts[1])
     rank = len(view.shape(parts[0]))
     axis = view.argument(node, 1, "dim", node.kwargs.get("axis", 0))
@@ -128,6 +131,20 @@ def _joined(view: View, node: Node) -> Wave | None:
         return None
     layout = {rank: "interleaved", rank - 1: "half"}.get(axis % (rank + 1))
     return _wave(view, pair, (parts[0], parts[1]), (merge,), layout) if layout else None
+
+
+def _of_several(view: View, node: Node, parts: list[int]) -> Wave | None:
+    """The waves of several axes side by side: cosine and sine of each."""
+    made = [one for part in parts if (one := view.producer(part)) is not None]
+    if len(made) != len(parts) or len(parts) not in (4, 6) or node.name == "stack":
+        return None
+    if any(one.name not in ("cos", "sin") for one in made):
+        return None
+    angles = next(refs_of(made[0].args), -1)
+    if angles < 0 or not view.has(angles) or not view.value(angles).numel():
+        return None
+    ladder = _ladder_of_angles(view.value(angles))
+    return Wave(tuple(made), tuple(parts), angles, (node,), "several", ladder)
 
 
 def _written(view: View, first: Node, second: Node) -> Wave | None:
@@ -174,7 +191,7 @@ def _wave(
 def _ladder_of_angles(angles: Tensor) -> Ladder | None:
     rows = angles.reshape(-1, angles.shape[-1])
     row = rows[int(rows[:, 0].abs().argmax())].double()
-    if not float(row[0].abs()) > 0:
+    if not angles.dim() or not float(row[0].abs()) > 0:
         return None
     return ladder_of(row / row[0])
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from parity.align import Mode
 from parity.diagnose.engine import Engine
 from parity.diagnose.findings import Cause, causes_of, unexplained_of
@@ -75,7 +77,14 @@ def diagnose(
     )
     before = _own_error(tape, theirs, output)
     structure = settle(reference, theirs, say)
-    engine = Engine(structure.tape, structure.candidate, limits or Limits(), seconds, say)
+    engine = Engine(
+        structure.tape,
+        structure.candidate,
+        limits or Limits(),
+        seconds,
+        say,
+        loose=structure.loose,
+    )
     engine.peel()
     causes = causes_of(engine)
     result = _with_output(engine, causes, _output(engine.tape, engine.candidate, output), say)
@@ -113,7 +122,8 @@ def _with_structure(result: Diagnosis, structure: Structure, before: float) -> D
 
 def _output(tape: Tape, candidate: Candidate, named: str) -> Tap | None:
     """The tap that the whole error is measured at."""
-    known = [tap for tap in tape.taps if tap.key in candidate and tap.key.role is not Role.INPUT]
+    both = {*candidate.rows, *candidate.mismatched}
+    known = [tap for tap in tape.taps if tap.key in both and tap.key.role is not Role.INPUT]
     if named:
         known = [tap for tap in known if tap.key.path == named]
     floats = [tap for tap in known if tape.values[tap.value].dtype.is_floating_point]
@@ -153,7 +163,14 @@ def _error_with(engine: Engine, causes: Sequence[Cause], output: Tap) -> float:
         (made,) = forward(engine.tape, [output], edits=edits)
     except (RuntimeError, KeyError, IndexError, ValueError, TypeError):
         return math.nan  # the changes do not fit a whole run, for instance for its shapes
-    return output_error(engine.candidate.tensor(output.key), made)
+    return output_error(_theirs(engine.candidate, output), made)
+
+
+def _theirs(candidate: Candidate, output: Tap) -> torch.Tensor:
+    """The candidate's output, in whatever shape it has."""
+    if output.key in candidate:
+        return candidate.tensor(output.key)
+    return candidate.alone(candidate.mismatched[output.key])
 
 
 def _edits(relocator: Relocator, causes: Sequence[Cause]) -> dict[int, list[Edit]]:

@@ -40,7 +40,8 @@ class Edit:
     """An operation of the tape that is replaced.
 
     Attributes:
-        node: its index.
+        node: its index; or `~n` for what the tape's n-th tap captures, between the operation that
+            made it and whoever reads it.
         apply: gives its result.
         reads: values that `apply` gets besides the operation's own inputs; computed before it.
     """
@@ -85,6 +86,14 @@ class Machine:
             reads = tuple(map(self.read, edit.reads))
             call = partial(edit.apply, Operands(args, kwargs, call, reads))
         bind(node.result, call(), self.env)
+
+    def at_tap(self, number: int) -> None:
+        """Change what a tap captures, where that is asked for."""
+        value = self.tape.taps[number].value
+        for edit in self.edits.get(~number, ()):
+            tensor = self.read(value)
+            reads = tuple(map(self.read, edit.reads))
+            self.env[value] = edit.apply(Operands((tensor,), {}, lambda t=tensor: t, reads))
 
     def _leaf(self, value: int) -> Tensor:
         if self.tape.values[value].node != LEAF:

@@ -53,7 +53,14 @@ def forward(
     for value, time in last_uses(tape, edits or {}).items():
         ends.setdefault(time, []).append(value)
 
+    changed: dict[int, list[int]] = {}
+    for node in edits or {}:
+        if node < 0:
+            changed.setdefault(tape.taps[~node].at, []).append(~node)
+
     def meet(time: int) -> None:
+        for number in sorted(changed.get(time, ())):
+            machine.at_tap(number)
         for tap in given.get(time, ()):
             put_in(machine, tap.value, (put or {})[tap])
         for tap in stops.get(time, ()):

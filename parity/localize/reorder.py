@@ -1,7 +1,8 @@
 """Sums in another order: what another kernel, another library, a loop in C would compute.
 
 Each function here computes what the torch operation of its name computes, with the terms of each
-sum taken in blocks whose partial sums are added one after another. Only rounding differs.
+sum taken in blocks whose partial sums are added one after another: single terms, as a plain loop
+has them, where that is not too much work. Only rounding differs.
 """
 
 from __future__ import annotations
@@ -20,38 +21,42 @@ __all__ = ["reordered"]
 Tensor = torch.Tensor
 Finish = Callable[[Tensor], Tensor]
 
-# Terms in a block: few enough for a loop over blocks to round as a plain loop does, many enough
-# for it to be quick.
+# The most terms in a block of a long sum.
 _BLOCK = 32
-# Partial sums that are held at once, in elements; beyond, they are computed one by one.
-_MOST_PARTIAL = 1 << 24
-_CHANNEL_BLOCKS = 8
+# How many partial sums one operation may add up, in elements: a tenth of a second.
+PLAIN_LOOP = 1 << 27
 
 
-def reordered(tape: Tape, finish: Finish | None = None) -> Mapping[int, Sequence[Edit]]:
+def reordered(
+    tape: Tape, finish: Finish | None = None, *, work: int = PLAIN_LOOP
+) -> Mapping[int, Sequence[Edit]]:
     """Edits that let every operation that sums do so in another order, by operation.
 
     Args:
         tape: the run.
         finish: what is done with each result, such as rounding; the default is nothing.
+        work: how many partial sums one operation may add up, in elements; the more, the shorter
+            the blocks, and the more like a plain loop it rounds.
     """
     found: dict[int, Sequence[Edit]] = {}
     for node in tape.nodes:
-        order = _other_order(node)
+        order = _other_order(node, work)
         if order is not None:
             found[node.index] = [Edit(node.index, partial(_apply, order, finish))]
     return found
 
 
-def _other_order(node: Node) -> Callable[..., Tensor] | None:
+def _other_order(node: Node, work: int) -> Callable[..., Tensor] | None:
     if getattr(node.function, "__name__", "") == "__rmatmul__":
         return None  # its operands come the other way round
     if node.name in {"mean", "sum"}:
         return partial(_total, mean=node.name == "mean")
     if node.name.startswith("conv_transpose"):
-        return partial(_transposed_convolution, node.function)
+        return partial(_transposed_convolution, node.function, work)
     if node.name in {"conv1d", "conv2d", "conv3d"}:
-        return partial(_convolution, node.function)
+        return partial(_convolution, node.function, work)
+    if node.name in _PRODUCTS:
+        return partial(_PRODUCTS[node.name], work)
     return _ORDERS.get(node.name)
 
 
@@ -63,36 +68,46 @@ def _apply(order: Callable[..., Tensor], finish: Finish | None, given: Operands)
     return result if finish is None else finish(result)
 
 
-def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002
+def _linear(
+    work: int,
+    input: Tensor,  # noqa: A002
+    weight: Tensor,
+    bias: Tensor | None = None,
+) -> Tensor:
     # A port may also begin with the bias.
-    return _product(input, weight.t(), start=bias)
+    return _product(work, input, weight.t(), start=bias)
 
 
-def _matmul(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
+def _matmul(work: int, input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
     if input.dim() < 2 or other.dim() < 2:
         raise ValueError("no block of a vector")
     if other.dim() == 2:
-        return _product(input, other)
+        return _product(work, input, other)
     return _sequential(input[..., part] @ other[..., part, :] for part in _parts(input.shape[-1]))
 
 
-def _addmm(input: Tensor, mat1: Tensor, mat2: Tensor) -> Tensor:  # noqa: A002
-    return _product(mat1, mat2, start=input)
+def _addmm(work: int, input: Tensor, mat1: Tensor, mat2: Tensor) -> Tensor:  # noqa: A002
+    return _product(work, mat1, mat2, start=input)
 
 
-def _product(left: Tensor, right: Tensor, *, start: Tensor | None = None) -> Tensor:
+def _product(work: int, left: Tensor, right: Tensor, *, start: Tensor | None = None) -> Tensor:
     """`left` (..., k) times `right` (k, n), plus `start`."""
     k, n = right.shape
-    rows = left.reshape(-1, k)
-    whole = k // _BLOCK
-    if whole * rows.shape[0] * n > _MOST_PARTIAL or whole < 2:
-        parts: Any = (rows[:, part] @ right[part] for part in _parts(k))
-    else:
-        cut = whole * _BLOCK
-        blocks = rows[:, :cut].reshape(-1, whole, _BLOCK).transpose(0, 1)
-        parts = list(torch.bmm(blocks, right[:cut].reshape(whole, _BLOCK, n)))
-        parts += [rows[:, cut:] @ right[cut:]] if cut < k else []
-    return _sequential(parts, start).reshape(*left.shape[:-1], n)
+    rows, right = left.reshape(-1, k), right.contiguous()
+    size = _block(k, rows.shape[0] * n, work)
+    total = rows.new_zeros(rows.shape[0], n) if start is None else start.expand(rows.shape[0], n)
+    for i in range(0, k, size):
+        if size == 1:
+            total = torch.addcmul(total, rows[:, i : i + 1], right[i])
+        else:
+            total = total + rows[:, i : i + size] @ right[i : i + size]
+    return total.reshape(*left.shape[:-1], n)
+
+
+def _block(terms: int, elements: int, work: int) -> int:
+    """How many terms of a sum to take at once, so that adding up the blocks is no more work."""
+    blocks = max(work // max(elements, 1), terms // _BLOCK, 2)
+    return max(1, -(-terms // blocks))
 
 
 def _sequential(parts: Any, start: Tensor | None = None) -> Tensor:
@@ -104,14 +119,15 @@ def _sequential(parts: Any, start: Tensor | None = None) -> Tensor:
     return total
 
 
-def _parts(length: int, most: int = 16) -> list[slice]:
+def _parts(length: int, most: int = 16, size: int | None = None) -> list[slice]:
     """`length` terms in blocks, the last first."""
-    size = max(1, min(_BLOCK, length // 2), -(-length // most))
+    size = size or max(1, min(_BLOCK, length // 2), -(-length // most))
     return [slice(i, min(i + size, length)) for i in range(0, length, size)][::-1]
 
 
 def _convolution(  # noqa: PLR0917 - torch's signature
     function: Callable[..., Tensor],
+    work: int,
     input: Tensor,  # noqa: A002
     weight: Tensor,
     bias: Tensor | None = None,
@@ -127,13 +143,14 @@ def _convolution(  # noqa: PLR0917 - torch's signature
         axis = input.dim() - weight.dim() + 1
         parts = (
             function(_take(input, axis, part), weight[:, part], None, *shared)
-            for part in _parts(weight.shape[1], _CHANNEL_BLOCKS)
+            for part in _channels(weight.shape[1], input.numel() // weight.shape[1], work)
         )
     return _with_bias(_sequential(parts), bias, weight.dim() - 2)
 
 
 def _transposed_convolution(  # noqa: PLR0917 - torch's signature
     function: Callable[..., Tensor],
+    work: int,
     input: Tensor,  # noqa: A002
     weight: Tensor,
     bias: Tensor | None = None,
@@ -150,9 +167,14 @@ def _transposed_convolution(  # noqa: PLR0917 - torch's signature
         axis = input.dim() - weight.dim() + 1
         parts = (
             function(_take(input, axis, part), weight[part], None, *shared)
-            for part in _parts(weight.shape[0], _CHANNEL_BLOCKS)
+            for part in _channels(weight.shape[0], input.numel() // weight.shape[0], work)
         )
     return _with_bias(_sequential(parts), bias, weight.dim() - 2)
+
+
+def _channels(count: int, each: int, work: int) -> list[slice]:
+    """Input channels in blocks; `each` has so many elements, as the output's have, roughly."""
+    return _parts(count, size=max(_block(count, each * count, work), -(-count // 512)))
 
 
 def _take(tensor: Tensor, axis: int, part: slice) -> Tensor:
@@ -183,7 +205,7 @@ def _attention(  # noqa: PLR0917 - torch's signature
     if dropout_p or enable_gqa:
         raise ValueError("not covered")
     factor = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = _matmul(query * factor, key.transpose(-1, -2))
+    scores = _matmul(0, query * factor, key.transpose(-1, -2))
     if is_causal:
         scores = scores.masked_fill(~torch.ones_like(scores, dtype=torch.bool).tril(), -torch.inf)
     if attn_mask is not None:
@@ -191,7 +213,7 @@ def _attention(  # noqa: PLR0917 - torch's signature
         scores = scores.masked_fill(~attn_mask, -torch.inf) if bits else scores + attn_mask
     shares = _softmax(scores, -1)
     # Who may look at nothing gets nothing.
-    return _matmul(torch.nan_to_num(shares), value)
+    return _matmul(0, torch.nan_to_num(shares), value)
 
 
 def _softmax(input: Tensor, dim: int | None = None, *_: Any, **__: Any) -> Tensor:  # noqa: A002
@@ -249,12 +271,14 @@ def _total(
     return total
 
 
-_ORDERS: Mapping[str, Callable[..., Tensor]] = {
+_PRODUCTS: Mapping[str, Callable[..., Tensor]] = {
     "linear": _linear,
     "matmul": _matmul,
     "mm": _matmul,
     "bmm": _matmul,
     "addmm": _addmm,
+}
+_ORDERS: Mapping[str, Callable[..., Tensor]] = {
     "scaled_dot_product_attention": _attention,
     "softmax": _softmax,
     "layer_norm": _layer_norm,

@@ -64,6 +64,7 @@ def replay(
     *,
     edits: Mapping[int, Sequence[Edit]] | None = None,
     hidden: Collection[str] = (),
+    loose: Collection[int] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Local]:
     """Walk the tape once on the candidate's tensors.
@@ -73,12 +74,13 @@ def replay(
         candidate: the candidate's tensors.
         edits: operations that are replaced, by index.
         hidden: paths whose tensors are compared and not put in.
+        loose: groups of values that the candidate's have nothing to do with.
         progress: called with how many of how many operations are done.
 
     Returns:
         One entry a tensor that both have, in the reference's order.
     """
-    walk = _Walk(tape, candidate, edits or {}, hidden)
+    walk = _Walk(tape, candidate, edits or {}, hidden, loose)
     walk.run(progress)
     return walk.found
 
@@ -90,6 +92,7 @@ class _Walk:
         candidate: Candidate,
         edits: Mapping[int, Sequence[Edit]],
         hidden: Collection[str],
+        loose: Collection[int],
     ) -> None:
         self.tape = tape
         self.candidate = candidate
@@ -97,7 +100,7 @@ class _Walk:
         self.machine = Machine(tape, edits=edits)
         self.found: list[Local] = []
         self._tainted: set[int] = set(tape.loose)
-        self._tainted_groups: set[int] = set()
+        self._tainted_groups: set[int] = set(loose)
         self._taps: dict[int, list[Tap]] = {}
         for tap in tape.taps:
             if tap.key in candidate or tap.key in candidate.mismatched:
@@ -146,6 +149,8 @@ class _Walk:
 
     def _compare(self, tap: Tap) -> None:
         theirs = self.candidate.tensor(tap.key)
+        if self.machine.edits:
+            self.machine.at_tap(self.tape.number_of[tap.key])
         ours = self.machine.read(tap.value)
         error, norm = relative_error(theirs, ours)
         group = self.tape.values[tap.value].group

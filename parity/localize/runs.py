@@ -99,7 +99,8 @@ def _halves(tape: Tape, name: str) -> list[tuple[str, Machine, int]]:
     dtype = PRECISIONS[name]
     precision, unit = Precision(torch.float32, dtype), _unit(dtype)
     # What replaces an operation replaces its rounding too.
-    edits = dict(reordered(tape, lambda tensor: rounded_to(tensor, dtype)))
+    # Sums of half precision are kept in float32, so that their order hardly counts.
+    edits = dict(reordered(tape, lambda tensor: rounded_to(tensor, dtype), work=0))
     return [
         (f"rounded to {name}", Machine(tape, precision=precision), 0),
         (

@@ -70,10 +70,15 @@ class Segment:
         """Every value in it, computed on the candidate's tensors; of the run's end."""
         return self._run(Machine(self.tape, edits=self.active), self.nodes).env
 
+    @property
+    def tap_number(self) -> int:
+        """Place of the tap among the tape's."""
+        return self.tape.number_of[self.tap.key]
+
     @cached_property
     def ours(self) -> Tensor:
         """What the reference has at the tap, on the candidate's tensors."""
-        return self._result(Machine(self.tape, self.env)).clone()
+        return self._result(Machine(self.tape, dict(self.env), edits=self.active)).clone()
 
     @cached_property
     def error(self) -> float:
@@ -93,20 +98,28 @@ class Segment:
         unit = _HALF.get(self.precision)
         if unit is None:
             exact = self.in_precision(Precision(torch.float64))
-            own = relative_error(self.ours.double(), exact)[0]
+            own = relative_error(self._plain.double(), exact)[0]
             return max(6 * own, _SUM_FLOOR * math.sqrt(self._longest_sum()), _FLOAT32_FLOOR)
         rounded = self.in_precision(Precision(torch.float32, self.precision))
-        own = relative_error(self.ours, rounded)[0]
+        own = relative_error(self._plain, rounded)[0]
         return max(4 * own, 2 * unit)
 
+    @cached_property
+    def _plain(self) -> Tensor:
+        """What the reference as it is has at the tap, no operation replaced."""
+        if not any(node in self.active for node in (*self.nodes, ~self.tap_number)):
+            return self.ours
+        machine = self._run(Machine(self.tape), self.nodes)
+        return self._result(machine)
+
     def in_precision(self, precision: Precision) -> Tensor:
-        """What the reference has at the tap in another precision."""
+        """What the reference as it is has at the tap in another precision."""
         machine = Machine(self.tape, edits={}, precision=precision)
         try:
             self._run(machine, self.nodes)
             return self._result(machine)
         except (RuntimeError, KeyError, TypeError):
-            return self.ours  # an operation that this precision has no kernel for
+            return self._plain  # an operation that this precision has no kernel for
 
     def run(self, edits: Iterable[Edit]) -> Tensor:
         """What the reference has at the tap with further operations replaced.
@@ -118,7 +131,8 @@ class Segment:
         starts = []
         for edit in edits:
             by_node.setdefault(edit.node, []).append(edit)
-            starts.append(edit.node)
+            if edit.node >= 0:
+                starts.append(edit.node)
         again, fresh = self._again(starts, by_node)
         env = {v: t for v, t in self.env.items() if self.tape.values[v].group not in fresh}
         machine = Machine(self.tape, env, edits=by_node)
@@ -131,6 +145,22 @@ class Segment:
             return relative_error(self.theirs, self.run(edits))[0]
         except (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError):
             return math.inf
+
+    def disturbed(self, edits: Iterable[Edit], scale: float) -> Tensor:
+        """What the reference has at the tap, with other operations, on other tensors.
+
+        Every known tensor of floating point is multiplied by `scale` and by random numbers around
+        1, the same ones each time.
+
+        Raises:
+            RuntimeError: an operation cannot be run so.
+        """
+        by_node: dict[int, list[Edit]] = {n: list(e) for n, e in self.active.items()}
+        for edit in edits:
+            by_node.setdefault(edit.node, []).append(edit)
+        machine = Machine(self.tape, edits=by_node)
+        self._run(machine, self.nodes, disturb=scale)
+        return self._result(machine)
 
     def _again(self, starts: Sequence[int], edits: Edits) -> tuple[list[int], set[int]]:
         """What has to be run again after a change, and the memory that starts afresh for it."""
@@ -158,7 +188,12 @@ class Segment:
             again.update(affected(tape, self.nodes, touching, edits))
 
     def _run(
-        self, machine: Machine, nodes: Sequence[int], *, groups: set[int] | None = None
+        self,
+        machine: Machine,
+        nodes: Sequence[int],
+        *,
+        groups: set[int] | None = None,
+        disturb: float | None = None,
     ) -> Machine:
         times = sorted(self._cuts)
         position = 0
@@ -166,7 +201,8 @@ class Segment:
         def inject(until: int) -> None:
             nonlocal position
             while position < len(times) and times[position] <= until:
-                for cut, tensor in self._cuts[times[position]]:
+                for cut, known in self._cuts[times[position]]:
+                    tensor = known if disturb is None else _disturbed(known, disturb)
                     if groups is None or self.tape.values[cut.value].group in groups:
                         put_in(machine, cut.value, tensor)
                 position += 1
@@ -208,6 +244,8 @@ class Segment:
             machine.step(tape.nodes[step])
 
     def _result(self, machine: Machine) -> Tensor:
+        if machine.edits:
+            machine.at_tap(self.tap_number)
         return machine.read(self.tap.value)
 
     def _longest_sum(self) -> int:
@@ -256,6 +294,14 @@ def _holds(dtype: torch.dtype, tensor: Tensor) -> bool:
     if not finite.numel() or torch.equal(finite, finite.round()):
         return False  # zeros, ones and counts say nothing
     return bool(torch.equal(finite.to(dtype).to(tensor.dtype), finite))
+
+
+def _disturbed(tensor: Tensor, scale: float) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    generator = torch.Generator().manual_seed(tensor.numel())
+    noise = torch.randn(tensor.shape, generator=generator)
+    return (tensor.float() * scale * (1 + 0.3 * noise)).to(tensor.dtype)
 
 
 def is_leaf(tape: Tape, value: int) -> bool:

@@ -232,6 +232,11 @@ class Tape:
         return found
 
     @cached_property
+    def number_of(self) -> dict[TapKey, int]:
+        """Place of each tap among the taps."""
+        return {tap.key: number for number, tap in enumerate(self.taps)}
+
+    @cached_property
     def tap_of(self) -> dict[TapKey, Tap]:
         """Taps by name."""
         return {tap.key: tap for tap in self.taps}

@@ -298,9 +298,8 @@ def basis_line(diagnosis: Diagnosis) -> str:
         parts.append(f"{unsure:,} could not be, for want of an input")
     if precision := str(diagnosis.facts.get("precision") or ""):
         parts.append(f"the candidate computes in {named(precision)}")
-    if not math.isnan(diagnosis.seconds):
-        parts.append(f"{diagnosis.seconds:.1f} s")
-    return "; ".join(parts)
+    took = "" if math.isnan(diagnosis.seconds) else f"in {diagnosis.seconds:.1f} s: "
+    return took + "; ".join(parts)
 
 
 def summary(diagnosis: Diagnosis) -> str:

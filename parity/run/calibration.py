@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parity.backends import Backend, load
-from parity.errors import BackendError, InputError
+from parity.errors import BackendError, InputError, ParityError
 from parity.run.captures import make_capture
 from parity.run.config import Config
 from parity.run.judging import tolerance_of
@@ -18,6 +18,7 @@ from parity.tolerance import Tolerance
 
 if TYPE_CHECKING:
     from parity.localize.calibrate import Floors
+    from parity.localize.reference import Reference
 
 __all__ = [
     "calibrate_capture",
@@ -64,6 +65,7 @@ def calibrate_capture(
     with open_capture(path) as capture:
         case = _case_of(capture)
         reference = Reference.of_backend(backend, case, capture=path)
+        _run(reference, path)
         try:
             found = calibrate(reference, precision=precisions, against=capture, progress=progress)
         finally:
@@ -74,6 +76,20 @@ def calibrate_capture(
             path, {name: RecordFloors(*both, _facts(found, name)) for name, both in rows.items()}
         )
     return found
+
+
+def _run(reference: Reference, path: Path) -> None:
+    """Let the reference run, so that what it raises is told from what we raise."""
+    try:
+        _ = reference.tape
+    except ParityError:
+        raise
+    except Exception as error:
+        raise BackendError(
+            f"the reference raised {type(error).__name__}: {error}",
+            where=str(path),
+            hint="give the program and options that the capture was made with",
+        ) from error
 
 
 def _case_of(capture: Capture) -> Case:

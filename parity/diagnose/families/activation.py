@@ -57,6 +57,11 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "exponential": torch.exp,
     "no activation": lambda x: x,
 }
+# Seldom in use: where one of these fits as well as another, the other is meant.
+_SELDOM = frozenset({
+    "SELU", "CELU", "softsign", "log-sigmoid", "hard tanh", "sine", "exponential", "hard sigmoid",
+    "hard sigmoid (0.2 x + 0.5)", "squared ReLU",
+})  # fmt: skip
 
 _SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "LeakyReLU(slope={value:.4g})": lambda x, a: torch.where(x >= 0, x, a * x),
@@ -117,7 +122,7 @@ def _other_functions(view: View, region: Region) -> Iterator[Hypothesis]:
         if name == reference:
             continue
         edit = view.instead(region, function)
-        cost = 1.0 if name != "no activation" else 1.2
+        cost = 1.4 if name in _SELDOM else 1.2 if name == "no activation" else 1.0
         yield Hypothesis(NAME, "function", reference, name, site, (edit,), cost=cost)
     for label, curve in _SLOPES.items():
         yield _slope(view, region, site, reference, label, curve)
@@ -165,8 +170,16 @@ def _name(x: Tensor, y: Tensor) -> str:
     return "its own function"
 
 
+_ON_TOP = ("tanh", "SiLU", "GELU(erf)", "GELU(tanh)", "ReLU", "sigmoid", "ELU(alpha=1.0)")
+
+
 def _added(view: View) -> Iterator[Hypothesis]:
     """A function on top of the result of each call."""
+    end = view.segment.tap.key.path
+    for name in _ON_TOP if not view.nodes else ():
+        edit = view.at_the_end(FUNCTIONS[name])
+        site = Site(end, "result")
+        yield Hypothesis(NAME, "added", "no function on the result", name, site, (edit,), cost=1.4)
     for span in view.spans:
         region = next((r for r in view.modules if r.path == span.path), None)
         result = region.result if region is not None else None
@@ -175,7 +188,7 @@ def _added(view: View) -> Iterator[Hypothesis]:
         node = view.producer(result)
         if node is None:
             continue
-        for name in ("tanh", "SiLU", "GELU(erf)", "GELU(tanh)", "ReLU", "sigmoid", "ELU(alpha=1.0)"):
+        for name in _ON_TOP:
             edit = view.after(node, FUNCTIONS[name])
             site = Site(span.path, "result", node.source)
             yield Hypothesis(

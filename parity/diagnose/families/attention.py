@@ -9,7 +9,8 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
-from parity.diagnose.attention_sites import Attention, Logits, attentions, shape_of, softmax_of
+from parity.diagnose.attention_reading import attentions
+from parity.diagnose.attention_sites import Attention, Logits, shape_of, softmax_of
 from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
@@ -18,6 +19,7 @@ __all__ = ["NAME", "propose"]
 
 Tensor = torch.Tensor
 NAME = "attention"
+Builder = Callable[[Callable[[Tensor], Tensor]], tuple[Edit, ...]]
 
 
 def propose(view: View) -> Iterator[Hypothesis]:
@@ -89,9 +91,7 @@ def _sink(attention: Attention) -> Iterator[Hypothesis]:
 
     solve = Solve(make, -12.0, 12.0, guesses=(0.0,))
     text = "softmax with one more score of {value:.3g}"
-    yield Hypothesis(
-        NAME, "sink", "softmax over keys", text, attention.site, solve=solve, cost=1.2
-    )
+    yield Hypothesis(NAME, "sink", "softmax over keys", text, attention.site, solve=solve, cost=1.2)
     joined = [n for n in attention.chain if n.name == "cat"]
     if joined and any(attention.view.shape(v)[-1:] == (1,) for v in joined[-1].inputs):
         last = attention.view.shape(joined[-1].inputs[-1])[-1:] == (1,)
@@ -133,17 +133,10 @@ def _axis(attention: Attention) -> Iterator[Hypothesis]:
 
 def _bias(attention: Attention) -> Iterator[Hypothesis]:
     """A bias that is left out, scaled, or transposed."""
-    found: list[tuple[str, Callable[[Callable[[Tensor], Tensor]], tuple[Edit, ...]]]] = []
+    found: list[tuple[str, Builder]] = []
     for node, value in attention.biases:
         operation = attention.site.operation + f" bias.{node.occurrence}"
-
-        def build(
-            change: Callable[[Tensor], Tensor], node: object = node, value: int = value
-        ) -> tuple[Edit, ...]:
-            del node
-            return _with_bias(attention, value, change)
-
-        found.append((operation, build))
+        found.append((operation, _summand(attention, value)))
     if attention.logits.bias is not None and attention.fused:
         bias = attention.logits.bias
         if float((bias.max() - bias.min()).abs()) > 0:
@@ -153,9 +146,11 @@ def _bias(attention: Attention) -> Iterator[Hypothesis]:
         yield from _biases(attention, site, build)
 
 
-def _fused_bias(
-    attention: Attention,
-) -> Callable[[Callable[[Tensor], Tensor]], tuple[Edit, ...]]:
+def _summand(attention: Attention, value: int) -> Builder:
+    return lambda change: _with_bias(attention, value, change)
+
+
+def _fused_bias(attention: Attention) -> Builder:
     def build(change: Callable[[Tensor], Tensor]) -> tuple[Edit, ...]:
         def changed(one: Logits) -> Logits:
             if one.bias is None:
@@ -190,7 +185,7 @@ def _with_bias(
 def _biases(
     attention: Attention,
     site: Site,
-    build: Callable[[Callable[[Tensor], Tensor]], tuple[Edit, ...]],
+    build: Builder,
 ) -> Iterator[Hypothesis]:
     reference = "bias added to the scores"
 
@@ -199,9 +194,7 @@ def _biases(
 
     guesses = (math.log(2), 1 / math.log(2), attention.scale, -1.0, 2.0, _width(attention) ** -0.5)
     solve = Solve(make, -2.0, 16.0, "linear", 1.0, tuple(g for g in guesses if g))
-    yield Hypothesis(
-        NAME, "bias", reference, "no bias", site, build(torch.zeros_like), cost=1.0
-    )
+    yield Hypothesis(NAME, "bias", reference, "no bias", site, build(torch.zeros_like), cost=1.0)
     yield Hypothesis(NAME, "bias", reference, "bias times {value:.4g}", site, solve=solve, cost=1.2)
     if shape_of(attention.logits)[0] == shape_of(attention.logits)[1]:
         yield Hypothesis(

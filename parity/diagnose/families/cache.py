@@ -10,15 +10,10 @@ from dataclasses import replace
 
 import torch
 
-from parity.diagnose.attention_sites import (
-    FUSED,
-    Attention,
-    Logits,
-    Triple,
-    attentions,
-    shape_of,
-)
+from parity.diagnose.attention_reading import attentions
+from parity.diagnose.attention_sites import FUSED, Attention, Logits, Triple, shape_of
 from parity.diagnose.hypothesis import Hypothesis, Site, Solve
+from parity.diagnose.layouts import MOVES
 from parity.diagnose.rotations import Rotation, rotations, turned
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
@@ -33,7 +28,7 @@ _HALVES = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
 
 def propose(view: View) -> Iterator[Hypothesis]:
     """Other pasts wherever there are keys of earlier calls."""
-    found = [one for one in attentions(view) if _past_of(one) > 0]
+    found = [one for one in attentions(view) if _past_of(one) > 0 and _is_kept(one)]
     if not found:
         return
     turns = next((r for r in rotations(view) if r.rates), None)
@@ -44,6 +39,25 @@ def propose(view: View) -> Iterator[Hypothesis]:
         yield from _kept_in_half(attention)
         if turns is not None:
             yield _unturned(attention, turns)
+
+
+def _is_kept(attention: Attention) -> bool:
+    """Whether what is looked at was put together, or written into memory, and then read."""
+    view, node = attention.view, attention.score or attention.node
+    tape = view.tape
+    queue, seen = list(node.inputs[:3]), 0
+    while queue and seen < 40:
+        value = queue.pop()
+        seen += 1
+        if tape.values[value].group in tape.writers:
+            return True
+        made = view.producer(value)
+        if made is None or made.name not in MOVES | {"where", "index_copy", "scatter"}:
+            continue
+        if made.name in ("cat", "concat", "index_copy", "scatter") and len(made.inputs) > 1:
+            return True
+        queue += [v for v in made.inputs if view.is_float(v)]
+    return False
 
 
 def _past_of(attention: Attention) -> int:
@@ -75,7 +89,7 @@ def _hidden(attention: Attention) -> Iterator[Hypothesis]:
     )  # fmt: skip
     yield Hypothesis(
         NAME, "region", whole, "the first key is lost", site,
-        lost(lambda column, past: column == 0), cost=1.2,
+        lost(lambda column, _: column == 0), cost=1.2,
     )  # fmt: skip
     yield Hypothesis(
         NAME, "position", whole, "the last key before the call is lost", site,
@@ -131,7 +145,7 @@ def _emptied(attention: Attention) -> Iterator[Hypothesis]:
     site, whole = _site(attention), "the cache holds every key"
     first = _first_length(attention) or 0
     for text, which, cost in (
-        ("its first slot is zero", lambda column, past: column == 0, 1.0),
+        ("its first slot is zero", lambda column, _: column == 0, 1.0),
         ("its last slot is zero", lambda column, past: column == past - 1, 1.1),
         ("all of it is zero", lambda column, past: column < past, 1.1),
         ("slots of the first call are zero", lambda column, past: column < min(first, past), 1.2),

@@ -6,7 +6,7 @@ Where the candidate's tensor shows its rows, the ids that it looked up are read 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -86,14 +86,23 @@ def _own_scale(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
 
 
 def _shifted(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
-    solve = Solve(partial(_shift, lookup), -MOST_SHIFT, MOST_SHIFT, "integer", reference=0.0)
-    yield Hypothesis(
-        NAME, "offset", "row id", "row id + {value:.0f}", view.site(lookup.node), solve=solve
-    )
+    site = view.site(lookup.node)
+    for text, change, cost in (
+        ("row id + {value:.0f}", moved, 1.0),
+        ("row id + {value:.0f}, going round", _gone_round, 1.05),
+    ):
+        make = partial(_shift, lookup, change)
+        solve = Solve(make, -MOST_SHIFT, MOST_SHIFT, "integer", reference=0.0)
+        yield Hypothesis(NAME, "offset", "row id", text, site, solve=solve, cost=cost)
 
 
-def _shift(lookup: Lookup, value: float) -> tuple[Edit, ...]:
-    return (lookup.with_ids(partial(moved, by=round(value))),)
+def _shift(lookup: Lookup, change: Callable[..., Tensor], value: float) -> tuple[Edit, ...]:
+    return (lookup.with_ids(partial(change, by=round(value))),)
+
+
+def _gone_round(ids: Tensor, rows: int, *, by: int) -> Tensor:
+    """Ids of other rows, as if the table had been rolled."""
+    return (ids + by) % rows
 
 
 def moved(ids: Tensor, rows: int, *, by: int) -> Tensor:
@@ -157,7 +166,7 @@ def _shown(view: View, lookup: Lookup, ids: Tensor) -> Iterator[Hypothesis]:
         difference = set((shown - before).tolist())
         if len(difference) == 1 and -1 not in shown.tolist():
             by = difference.pop()
-            solve = Solve(partial(_shift, lookup), by, by, "integer", reference=0.0)
+            solve = Solve(partial(_shift, lookup, moved), by, by, "integer", reference=0.0)
             # Named apart from what is tried blindly, with which it would be taken as one.
             text = f"row id + {by}"
             yield Hypothesis(NAME, "offset", "row id", text, site, solve=solve, cost=0.95)

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import torch
 
-from parity.diagnose.attention_sites import Attention, Logits, attentions, shape_of, softmax_of
+from parity.diagnose.attention_reading import attentions
+from parity.diagnose.attention_sites import Attention, Logits, shape_of, softmax_of
 from parity.diagnose.hypothesis import Hypothesis, Solve
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
@@ -37,7 +38,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
 
 
 def ages(logits: Logits) -> Tensor:
-    """How long before a query a key stands, the last query being at the last key; [queries, keys]."""
+    """How long before a query a key stands, the last of both being now; [queries, keys]."""
     queries, keys = shape_of(logits)
     return torch.arange(keys - queries, keys)[:, None] - torch.arange(keys)[None, :]
 
@@ -51,7 +52,7 @@ def _hiding(attention: Attention, hide: Hide) -> tuple[Edit, ...]:
     return (attention.with_logits(change),)
 
 
-def _say(
+def _say(  # noqa: PLR0917
     attention: Attention, parameter: str, reference: str, candidate: str, hide: Hide, cost: float
 ) -> Hypothesis:
     edits = _hiding(attention, hide)
@@ -81,7 +82,7 @@ def _causal(attention: Attention) -> Iterator[Hypothesis]:
         )
         yield _say(
             attention, "causal", name, "anti-causal: keys before are hidden",
-            lambda h, a: _swap_future(h, a), 1.8,
+            _swap_future, 1.8,
         )  # fmt: skip
         if keys != queries:
             yield _say(
@@ -203,7 +204,7 @@ def _padding(attention: Attention) -> Iterator[Hypothesis]:
     queries, keys = shape_of(logits)
     if queries == keys:
         zero = attention.with_softmax(
-            lambda l: softmax_of(l) * ~l.hidden.all(-2, keepdim=True).mT  # noqa: E741
+            lambda one: softmax_of(one) * ~one.hidden.all(-2, keepdim=True).mT
         )
         yield Hypothesis(
             NAME, "padding", name, "queries of padding see nothing", attention.site, (zero,),
@@ -250,19 +251,21 @@ def _applied(attention: Attention) -> Iterator[Hypothesis]:
         edit = attention.with_softmax(change)
         return Hypothesis(NAME, "applied", name, candidate, attention.site, (edit,), cost=cost)
 
-    yield scores("no mask at all", lambda l: l.scores, 1.1)  # noqa: E741
-    yield scores("hidden keys get 1 less", lambda l: l.scores + ~l.hidden, 1.1, -1.0)  # noqa: E741
-    yield scores("1 is added where a key is hidden", lambda l: l.scores + l.hidden, 1.4)  # noqa: E741
-    yield scores("hidden scores are 0", lambda l: l.scores * ~l.hidden, 1.1)  # noqa: E741
-    yield scores("scores are left where hidden alone", lambda l: l.scores * l.hidden, 2.0)  # noqa: E741
+    yield scores("no mask at all", lambda one: one.scores, 1.1)
+    yield scores("hidden keys get 1 less", lambda one: one.scores + ~one.hidden, 1.1, -1.0)
+    yield scores("1 is added where a key is hidden", lambda one: one.scores + one.hidden, 1.4)
+    yield scores("hidden scores are 0", lambda one: one.scores * ~one.hidden, 1.1)
+    yield scores("scores are left where hidden alone", lambda one: one.scores * one.hidden, 2.0)
     yield _finite(attention, name)
-    inverted = attention.with_logits(lambda l: replace(l, hidden=~l.hidden))  # noqa: E741
+    inverted = attention.with_logits(lambda one: replace(one, hidden=~one.hidden))
     yield Hypothesis(
         NAME, "applied", name, "seen keys are hidden instead", attention.site, (inverted,), cost=1.4
     )
     yield weights("weights are zeroed behind the softmax", _zeroed, 1.1)
     yield weights(
-        "rows in which all is hidden are uniform", lambda l: softmax_of(replace(l, fill=-1e30)), 1.3  # noqa: E741
+        "rows in which all is hidden are uniform",
+        lambda one: softmax_of(replace(one, fill=-1e30)),
+        1.3,
     )
     yield weights("rows in which all is hidden are zero", _empty_rows, 1.3)
 

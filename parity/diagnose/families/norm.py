@@ -6,7 +6,6 @@ recipe of the site, so that several of them hold together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -26,6 +25,8 @@ from parity.diagnose.view import View
 
 __all__ = ["NAME", "propose"]
 
+# Half precision makes no larger relative difference than this.
+MOST_ROUNDING = 0.1
 _KIND_COSTS = {"LayerNorm": 1.0, "RMSNorm": 1.0, "no norm": 1.25, "divided by the L2 norm": 1.4}
 _PLACES: dict[Place, str] = {
     "inside": "eps added to the variance",
@@ -39,6 +40,10 @@ _STEPS = {
     "input": ("input", "input"),
     "statistics": ("statistics", "statistics"),
     "result before the weight": ("normalised", "input"),
+    "input and result": ("input", "output"),
+    "input, weights and result": ("input", "weights", "output"),
+    "result and its weights": ("normalised", "weights", "output"),
+    "all but the statistics": ("input", "normalised", "weights", "output"),
     "whole": ("all", "all"),
     "output": ("output", "output"),
 }
@@ -182,7 +187,7 @@ def _divisor(value: float, channels: int) -> int:
 
 
 def _precision(make: Proposals) -> Iterator[Hypothesis]:
-    if not math.isfinite(make.view.segment.error):
+    if not make.view.segment.error < MOST_ROUNDING:
         return
     for dtype in (torch.float16, torch.bfloat16):
         name = str(dtype).removeprefix("torch.")

@@ -56,8 +56,8 @@ def _calls(view: View, node: Node) -> Iterator[Hypothesis]:
     for other in (*_MODES, "symmetric"):
         if other != mode or (other == "constant" and value):
             cost = 1.0 if other != "symmetric" else 1.3
-            yield from _as(view, node, "mode", f"padded with {reference}", f"with {_SAID[other]}",
-                           own, other, cost)  # fmt: skip
+            said = ("mode", f"padded with {reference}", f"with {_SAID[other]}")
+            yield _as(view, node, said, (own, other, 0.0), cost)
     yield from _sides(view, node, own, mode, float(value))
     if mode == "constant" and view.is_float(source):
         yield _constant(view, node, own, float(value))
@@ -66,16 +66,14 @@ def _calls(view: View, node: Node) -> Iterator[Hypothesis]:
 def _as(
     view: View,
     node: Node,
-    parameter: str,
-    reference: str,
-    candidate: str,
-    amounts: tuple[int, ...],
-    mode: str,
+    said: tuple[str, str, str],
+    how: tuple[tuple[int, ...], str, float],
     cost: float,
-    value: float = 0.0,
-) -> Iterator[Hypothesis]:
-    edit = _edit(node, amounts, mode, value)
-    yield Hypothesis(NAME, parameter, reference, candidate, view.site(node), (edit,), cost=cost)
+) -> Hypothesis:
+    """The padding of other amounts, mode and value: `how`; `said` is parameter, theirs and ours."""
+    parameter, reference, candidate = said
+    edit = _edit(node, *how)
+    return Hypothesis(NAME, parameter, reference, candidate, view.site(node), (edit,), cost=cost)
 
 
 def _edit(node: Node, amounts: tuple[int, ...], mode: str, value: float = 0.0) -> Edit:
@@ -145,7 +143,7 @@ def _sides(
             continue
         seen.add(tuple(other))
         flat = tuple(n for pair in other for n in pair)
-        yield from _as(view, node, parameter, said, label, flat, mode, cost, value)
+        yield _as(view, node, (parameter, said, label), (flat, mode, value), cost)
 
 
 def _sides_said(pairs: list[tuple[int, int]]) -> str:

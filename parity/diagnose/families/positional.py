@@ -59,6 +59,12 @@ def propose(view: View) -> Iterator[Hypothesis]:
 def _wave(view: View, wave: Wave) -> Iterator[Hypothesis]:
     last = wave.joins[-1]
     site = view.site(last)
+    if wave.layout == "several":
+        edits = tuple(Edit(node.index, _exchanged) for node in wave.trigonometric)
+        text = "sine and cosine exchanged"
+        yield Hypothesis(NAME, "order", wave.order, text, site, edits, cost=1.0)
+        yield from _turned(view, wave, site)
+        return
     swapped = ", ".join(reversed(wave.order.split(", ")))
     other = "half" if wave.layout == "interleaved" else "interleaved"
     words = {"half": "one half each", "interleaved": "in turns"}
@@ -70,6 +76,13 @@ def _wave(view: View, wave: Wave) -> Iterator[Hypothesis]:
     text = f"{swapped} {words[other]}"
     yield Hypothesis(NAME, "layout", reference, text, site, pack(other, True), cost=1.2)
     yield from _turned(view, wave, site)
+
+
+def _exchanged(operands: Operands) -> Tensor:
+    """The sine where the cosine was, and the reverse: a quarter of a turn on or back."""
+    angles: Tensor = operands.args[0]
+    cos, sin, result = angles.cos(), angles.sin(), operands.default()
+    return sin if torch.equal(result, cos) else cos
 
 
 def _packed(view: View, wave: Wave, layout: str, swap: bool) -> tuple[Edit, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from parity.diagnose.chained import Chained
-from parity.diagnose.hypothesis import Hypothesis, Solve
+from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.recurrence import (
     Recurrence,
     Weights,
@@ -58,7 +58,7 @@ class _Runner:
     def __init__(self, node: Node) -> None:
         self.name = node.name
 
-    def __call__(self, operands: Operands, changes: list[Change]) -> Any:
+    def __call__(self, operands: Operands, changes: Sequence[Change]) -> Any:
         call = cell_of(self.name, operands.args, operands.kwargs)
         if call is None:
             return operands.default()
@@ -81,7 +81,7 @@ class _Site:
         """The change of the call."""
         return Edit(self.node.index, Chained(change, self.runner))
 
-    def say(
+    def say(  # noqa: PLR0917
         self,
         parameter: str,
         reference: str,
@@ -95,7 +95,7 @@ class _Site:
         edits = (self.edit(change),)
         return Hypothesis(family, parameter, reference, candidate, site, edits, cost=cost)
 
-    def weights(
+    def weights(  # noqa: PLR0917
         self, parameter: str, reference: str, candidate: str,
         change: Callable[[Weights], Weights], cost: float, family: str = NAME,
     ) -> Hypothesis:  # fmt: skip
@@ -104,7 +104,7 @@ class _Site:
             parameter, reference, candidate, lambda c: c.with_weights(change), cost, family
         )
 
-    def solve(
+    def solve(  # noqa: PLR0917
         self, family: str, parameter: str, texts: tuple[str, str],
         change: Callable[[Recurrence, float], Recurrence], solve: tuple[float, float],
         guesses: tuple[float, ...], cost: float,
@@ -194,12 +194,8 @@ class _Site:
             def given(call: Recurrence, change: Any = rounded) -> Recurrence:
                 return replace(call, state=tuple(change(s) for s in call.state))
 
-            yield self.say(
-                "precision", "state in float32", f"given in {name}", given, 1.2, "dtype"
-            )
-            yield self.say(
-                "precision", "state in float32", f"kept in {name}", kept, 1.2, "dtype"
-            )
+            yield self.say("precision", "state in float32", f"given in {name}", given, 1.2, "dtype")
+            yield self.say("precision", "state in float32", f"kept in {name}", kept, 1.2, "dtype")
 
     def _cells(self) -> Iterator[Hypothesis]:
         def hard(x: Tensor) -> Tensor:
@@ -256,23 +252,22 @@ class _Site:
         sets = [("", frozenset(layers))]
         if self.call.layers > 1:
             sets += [(f" in layer {i}", frozenset({i})) for i in layers]
-        for where, chosen in sets:
-            every = frozenset(range(64))
+        for where, some in sets:
             yield self.say(
                 "direction", "backward results in the order of time", f"as computed{where}",
-                lambda c, some=chosen: replace(c, flipped_back=every - some), 1.0,
+                _unflipped(some), 1.0,
             )  # fmt: skip
             yield self.say(
                 "direction", "forward results first", f"backward results first{where}",
-                lambda c, some=chosen: replace(c, swapped=some), 1.0,
+                _backward_first(some), 1.0,
             )  # fmt: skip
             yield self.say(
                 "source", "backward weights of their own", f"the forward ones{where}",
-                lambda c, some=chosen: _shared(c, some, 0), 1.1, "weights",
+                _shared(some, exchange=False), 1.1, "weights",
             )  # fmt: skip
             yield self.say(
                 "source", "directions with their weights", f"exchanged{where}",
-                lambda c, some=chosen: _shared(c, some, 1), 1.2, "weights",
+                _shared(some, exchange=True), 1.2, "weights",
             )  # fmt: skip
 
     def _exchanged(self) -> Iterator[Hypothesis]:
@@ -281,7 +276,7 @@ class _Site:
             where = "all layers" if len(chosen) > 1 else f"layer {next(iter(chosen))}"
             yield self.say(
                 "source", "matrices of input and state", f"exchanged in {where}",
-                lambda c, some=chosen: _swapped_matrices(c, some), 1.3, "weights",
+                _swapped_matrices(chosen), 1.3, "weights",
             )  # fmt: skip
 
 
@@ -291,9 +286,7 @@ def _without(place: int) -> Callable[[Weights], Weights]:
 
 def _zeroed(places: frozenset[int]) -> Change:
     def change(call: Recurrence) -> Recurrence:
-        state = tuple(
-            torch.zeros_like(s) if i in places else s for i, s in enumerate(call.state)
-        )
+        state = tuple(torch.zeros_like(s) if i in places else s for i, s in enumerate(call.state))
         return replace(call, state=state)
 
     return change
@@ -308,19 +301,31 @@ def _along_batch(call: Recurrence) -> Recurrence:
     return replace(call, batch_first=not call.batch_first, state=state)
 
 
-def _shared(call: Recurrence, layers: frozenset[int], mode: int) -> Recurrence:
-    weights = list(call.weights)
-    for layer in layers:
-        ahead, back = weights[2 * layer : 2 * layer + 2]
-        weights[2 * layer : 2 * layer + 2] = [back, ahead] if mode else [ahead, ahead]
-    return replace(call, weights=tuple(weights))
+def _unflipped(layers: frozenset[int]) -> Change:
+    return lambda call: replace(call, flipped_back=call.flipped_back - layers)
 
 
-def _swapped_matrices(call: Recurrence, layers: frozenset[int]) -> Recurrence:
-    weights = [
-        (w[1], w[0], *w[2:]) if i in layers else w for i, w in enumerate(call.weights)
-    ]
-    return replace(call, weights=tuple(weights))
+def _backward_first(layers: frozenset[int]) -> Change:
+    return lambda call: replace(call, swapped=layers)
+
+
+def _shared(layers: frozenset[int], *, exchange: bool) -> Change:
+    def change(call: Recurrence) -> Recurrence:
+        weights = list(call.weights)
+        for layer in layers:
+            ahead, back = weights[2 * layer : 2 * layer + 2]
+            weights[2 * layer : 2 * layer + 2] = [back, ahead] if exchange else [ahead, ahead]
+        return replace(call, weights=tuple(weights))
+
+    return change
+
+
+def _swapped_matrices(layers: frozenset[int]) -> Change:
+    def change(call: Recurrence) -> Recurrence:
+        weights = [(w[1], w[0], *w[2:]) if i in layers else w for i, w in enumerate(call.weights)]
+        return replace(call, weights=tuple(weights))
+
+    return change
 
 
 def _by_hand(view: View, node: Node) -> Iterator[Hypothesis]:
@@ -333,6 +338,8 @@ def _by_hand(view: View, node: Node) -> Iterator[Hypothesis]:
         for value in node.outputs
     ]
     gates = sum(bool(names & {"sigmoid", "sigmoid_"}) for names in squashed)
+    # All steps of a loop are one place.
+    site = Site(view.path(node), "gates", node.source)
     if gates < count - 1 or (count == 4 and not any("tanh" in n for n in squashed)):
         return
     for order in permutations(range(count)):
@@ -344,6 +351,6 @@ def _by_hand(view: View, node: Node) -> Iterator[Hypothesis]:
 
         text = "parts " + ", ".join(str(i) for i in order)
         yield Hypothesis(
-            NAME, "gates", "gates in the order of the parts", text, view.site(node),
+            NAME, "gates", "gates in the order of the parts", text, site,
             (view.after(node, permuted),), cost=1.1,
         )  # fmt: skip

@@ -68,8 +68,7 @@ def _is(x: Tensor, y: Tensor, axes: tuple[int, ...], rule: Rule) -> bool:
 def _resample(x: Tensor, shape: tuple[int, ...], axes: tuple[int, ...], rule: Rule) -> Tensor:
     first = axes[0]
     trailing = tuple(range(first, 0))
-    made = resample(x, tuple(shape[axis] for axis in trailing), rule)
-    return made
+    return resample(x, tuple(shape[axis] for axis in trailing), rule)
 
 
 def _edit(node: Node, axes: tuple[int, ...], rule: Rule) -> Edit:

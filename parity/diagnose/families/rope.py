@@ -117,11 +117,9 @@ class _Proposals:
             )
 
     def _edit(self, change: _Change) -> Edit:
-        return Edit(
-            self.rotation.node.index, Chained(change, self.turner), (self.rotation.source,)
-        )
+        return Edit(self.rotation.node.index, Chained(change, self.turner), (self.rotation.source,))
 
-    def _say(
+    def _say(  # noqa: PLR0917
         self,
         parameter: str,
         reference: str,
@@ -135,7 +133,7 @@ class _Proposals:
             cost=cost + self.further, value=value,
         )  # fmt: skip
 
-    def _solve(
+    def _solve(  # noqa: PLR0917
         self,
         parameter: str,
         reference: str,
@@ -169,7 +167,11 @@ class _Proposals:
                 change = _Change(turns=turns, layout=fewer)
                 detail = text if cost < 1.15 else f"{text}, rates anew"
                 yield self._say(
-                    "fraction", f"{layout.turned} channels are turned", detail, change, cost,
+                    "fraction",
+                    f"{layout.turned} channels are turned",
+                    detail,
+                    change,
+                    cost,
                     1.0 / parts,
                 )
         if self.rotation.rates and math.isfinite(self.rotation.theta):
@@ -181,9 +183,7 @@ class _Proposals:
         for factor in (2, 4):
             wide = Layout(layout.kind, layout.turned * factor)
             count = len(rates) * factor
-            fresh = [
-                rates[0] * self.rotation.theta ** (-i / count) for i in range(count)
-            ]
+            fresh = [rates[0] * self.rotation.theta ** (-i / count) for i in range(count)]
 
             def turns(given: Tensor, fresh: Sequence[float] = fresh) -> Tensor:
                 return _turns_at(self._positions(given), fresh)
@@ -207,9 +207,7 @@ class _Proposals:
                 [x.shape[i] if i == other else 1 for i in range(x.dim() - 1)] + [turns.shape[-1]]
             ))  # fmt: skip
 
-        edit = Edit(
-            self.rotation.node.index, Chained(_Change(), change), (self.rotation.source,)
-        )
+        edit = Edit(self.rotation.node.index, Chained(_Change(), change), (self.rotation.source,))
         return Hypothesis(
             NAME, "axis", "positions along the tokens", "positions along the heads", self.site,
             (edit,), cost=1.3 + self.further,
@@ -227,7 +225,7 @@ class _Proposals:
             )  # fmt: skip
             yield self._say(
                 "axis", "channels of rows and columns apart", "by turns",
-                _Change(turns=lambda t: t.unflatten(-1, (2, -1)).mT.flatten(-2)), 1.5,
+                _Change(turns=lambda t: t.reshape(*t.shape[:-1], 2, -1).mT.flatten(-2)), 1.5,
             )  # fmt: skip
 
     def _positions(self, turns: Tensor) -> Tensor:

@@ -51,9 +51,7 @@ def _rates(table: Table, site: Site) -> Iterator[Hypothesis]:
             ("exponents by 2i / n", [2 * i / count for i in range(count)]),
         ):
             edits = table.with_rates([rates[0] * theta**-e for e in exponents])
-            yield Hypothesis(
-                NAME, "theta", "exponents by i / n", text, site, edits, cost=1.5
-            )
+            yield Hypothesis(NAME, "theta", "exponents by i / n", text, site, edits, cost=1.5)
     else:
         plain = float(f"{(rates[0] / rates[1]) ** count:.3g}") if rates[1] < rates[0] else math.nan
         if math.isfinite(plain):
@@ -125,11 +123,15 @@ def _restarts(table: Table, site: Site, start: float) -> Iterator[Hypothesis]:
     for size in sizes:
         if not 1 < size <= start + 0.5:
             continue
-        edits = table.with_rates(table.rates, lambda p, s=size: p - s if float(p.min()) > 0.5 else p)
+        edits = table.with_rates(table.rates, _less(size))
         yield Hypothesis(
             NAME, "offset", "positions go on from call to call",
             "they start again behind the first call", site, edits, cost=1.02, value=-float(size),
         )  # fmt: skip
+
+
+def _less(size: int) -> Callable[[Tensor], Tensor]:
+    return lambda p: p - size if float(p.min()) > 0.5 else p
 
 
 def _sign(table: Table, site: Site) -> Hypothesis:

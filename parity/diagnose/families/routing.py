@@ -21,7 +21,6 @@ _ALONG = frozenset({"softmax", "sigmoid", "div", "div_", "__truediv__", "mul", "
                     "float", "type_as", "gather", "getitem", "mul_", "add", "take_along_dim",
                     "normalize", "__itruediv__", "__imul__"})  # fmt: skip
 _DIVIDE = frozenset({"div", "div_", "__truediv__", "true_divide", "__itruediv__"})
-_CHOICE = frozenset({"topk", "sort", "argsort"})
 
 
 def propose(view: View) -> Iterator[Hypothesis]:
@@ -53,9 +52,7 @@ class _Choice:
         self, parameter: str, reference: str, candidate: str, edits: tuple[Edit, ...], cost: float
     ) -> Hypothesis:
         """A hypothesis about this choice."""
-        return Hypothesis(
-            NAME, parameter, reference, candidate, self.site(), edits, cost=cost
-        )
+        return Hypothesis(NAME, parameter, reference, candidate, self.site(), edits, cost=cost)
 
     def all(self) -> Iterator[Hypothesis]:
         """What may be otherwise."""
@@ -74,14 +71,13 @@ class _Choice:
             if node.index <= self.node.index or len(node.outputs) != 1:
                 continue
             reads_choice = bool(chosen & set(node.inputs))
-            if reads_choice and node.name in ("gather", "take_along_dim", "getitem"):
-                if any(view.is_float(v) for v in node.inputs):
-                    known.add(node.outputs[0])
-                    yield node
-            elif known & set(node.inputs) and node.name in _ALONG | {"sum"}:
-                if node.name != "sum" and view.shape(node.outputs[0])[-1:] == (self.count,):
-                    known.add(node.outputs[0])
-                    yield node
+            picks = node.name in ("gather", "take_along_dim", "getitem") and reads_choice
+            picks = picks and any(view.is_float(v) for v in node.inputs)
+            goes_on = bool(known & set(node.inputs)) and node.name in _ALONG
+            goes_on = goes_on and view.shape(node.outputs[0])[-1:] == (self.count,)
+            if picks or goes_on:
+                known.add(node.outputs[0])
+                yield node
 
     def _first_weights(self) -> Node:
         gathered = [n for n in self.weights if n.name in ("gather", "take_along_dim", "getitem")]
@@ -211,7 +207,7 @@ class _Choice:
         if self.count > 1:
             flipped = self._on_weights(lambda w: w.flip(-1))
             yield self.say(
-                "order", "each expert its own weight", "weights in the reverse order", (flipped,), 1.2
+                "order", "each expert its own weight", "weights in reverse order", (flipped,), 1.2
             )
         lowest = self.view.with_arguments(self.node, _lowest)
         yield self.say("order", "the largest scores", "the least scores", (lowest,), 1.5)

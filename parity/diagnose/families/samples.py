@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import torch
 
@@ -132,7 +133,7 @@ def _recursive(view: View) -> Iterator[Hypothesis]:
 
 def _feeds_itself(view: View, nodes: Sequence[Node]) -> bool:
     """Whether what one operation of a line makes, summed once, is what the next one reads."""
-    for first, second in zip(nodes[1:4], nodes[2:5], strict=False):
+    for first, second in pairwise(nodes[1:5]):
         sums = [n for n in view.consumers(first.outputs[0]) if n.name in {"add", "sub"}]
         if not any(second.inputs[0] in one.outputs for one in sums):
             return False
@@ -162,16 +163,22 @@ def _factor(view: View, nodes: Sequence[Node], what: str) -> Iterator[Hypothesis
 def _companded(view: View) -> Iterator[Hypothesis]:
     """`((1 + mu) ** |x| - 1) / mu` and `log1p(mu |x|) / log1p(mu)`: mu stands in two places."""
     for node in view.nodes:
-        power = node.name == "pow" and len(node.args) == 2 and not isinstance(node.args[0], Ref)
         found = _number(node)
+        reflected = getattr(node.function, "__name__", "") == "__rpow__"
+        power = node.name == "pow" and (
+            reflected or (bool(node.args) and not isinstance(node.args[0], Ref))
+        )
         if found is None or not node.outputs:
             continue
         place, number = found
         if power and number > 8:
             yield from _mu(view, node, place, number - 1, expands=True)
-        elif node.name == "mul" and number > 8:
-            if any(n.name == "log1p" for n in view.consumers(node.outputs[0])):
-                yield from _mu(view, node, place, number, expands=False)
+        elif node.name == "mul" and number > 8 and _to_log(view, node):
+            yield from _mu(view, node, place, number, expands=False)
+
+
+def _to_log(view: View, node: Node) -> bool:
+    return any(n.name == "log1p" for n in view.consumers(node.outputs[0]))
 
 
 def _mu(view: View, node: Node, place: Place, mu: float, *, expands: bool) -> Iterator[Hypothesis]:

@@ -152,10 +152,11 @@ def _tail(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
     said = "tail of the call before added"
     site = view.site(node)
     if not node.written:
-        yield Hypothesis(
-            NAME, "overlap", said, "put in the place of the head", site, (Edit(node.index, alone),),
-            cost=1.1,
-        )  # fmt: skip
+        for other in _alike(view, node):
+            yield Hypothesis(
+                NAME, "overlap", said, "put in the place of the head",
+                view.site(other), (Edit(other.index, alone),), cost=1.1,
+            )  # fmt: skip
     for label, change, cost in (
         ("subtracted", torch.neg, 1.6),
         ("half of it added", lambda t: t * 0.5, 1.5),
@@ -164,6 +165,21 @@ def _tail(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
         edit = changed(node, {one.place: _mapped(change)})
         yield Hypothesis(NAME, "overlap", said, label, site, (edit,), cost=cost)
     yield from _bias_in_tail(view, node, one)
+
+
+def _alike(view: View, node: Node) -> list[Node]:
+    """An operation; and with the first that is carried to, the one of the call before it."""
+    carried = carried_of(view.tape)
+    found = [
+        other
+        for other in view.nodes
+        if other.index <= node.index
+        and (other.name, other.occurrence, other.source)
+        == (node.name, node.occurrence, node.source)
+        and view.path(other) == view.path(node)
+    ]
+    first = next(i for i, other in enumerate(found) if other.index in carried)
+    return found if found[first] is node else [node]
 
 
 def _mapped(change: Callable[[Tensor], Tensor]) -> Change:
@@ -233,8 +249,10 @@ def _cut_elsewhere(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]
     if slicer is None:
         return
     for shift, label, cost in (
-        (-1, "one sample earlier", 1.1), (1, "one sample later", 1.2), (-2, "two samples earlier", 1.4),
-    ):  # fmt: skip
+        (-1, "one sample earlier", 1.1),
+        (1, "one sample later", 1.2),
+        (-2, "two samples earlier", 1.4),
+    ):
         edit = _sliced(view.tape, slicer, shift, shift)
         if edit is not None:
             yield Hypothesis(

@@ -103,9 +103,10 @@ def _folded(view: View, node: Node, v: int, g: int) -> Iterator[Hypothesis]:
         ("divided by the squared norm", lambda d, s: d * broad(s) / norm(d, axes) ** 2, 1.6),
         ("length as a logarithm", lambda d, s: d * broad(s.exp()) / norm(d, axes), 1.7),
     ]
-    for other in _axes(tuple(made.shape)):
-        if other != axes:
-            options.append(_over(other, len([n for n in made.shape if n > 1]), broad, norm))
+    long = len([n for n in made.shape if n > 1])
+    options += [
+        _over(other, long, broad, norm) for other in _axes(tuple(made.shape)) if other != axes
+    ]
     for label, fold, cost in options:
         yield Hypothesis(
             NAME, "norm", "weight norm folded by slice", label,

@@ -35,7 +35,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
         name = short(view.name_of(value))
         count = 0
         for axis in range(min(len(shape), 2)):
-            for hypothesis in _along(view, value, readers, axis, dims, site, name):
+            for hypothesis in _along(view, (value, readers), axis, dims, (site, name)):
                 count += 1
                 if count > _MOST:
                     break
@@ -57,13 +57,12 @@ def _dims(view: View) -> set[int]:
 
 def _along(
     view: View,
-    value: int,
-    readers: list[tuple[Node, Place]],
+    parameter: tuple[int, list[tuple[Node, Place]]],
     axis: int,
     dims: set[int],
-    site: Site,
-    name: str,
+    place: tuple[Site, str],
 ) -> Iterator[Hypothesis]:
+    (value, readers), (site, name) = parameter, place
     shape = view.shape(value)
     n = shape[axis]
     what = f"{name}, {'rows' if axis == 0 else 'columns'} as stored"

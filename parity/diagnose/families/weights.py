@@ -22,6 +22,7 @@ __all__ = ["NAME", "everywhere", "propose", "short", "site_of"]
 Tensor = torch.Tensor
 Map = Callable[[Tensor], Tensor]
 Readers = list[tuple[Node, Place]]
+_Place = tuple[View, int, Readers]
 NAME = "weights"
 
 _NORMS = ("layer_norm", "group_norm", "batch_norm", "rms_norm", "instance_norm")
@@ -68,20 +69,19 @@ def site_of(view: View, value: int, readers: Readers) -> Site:
 
 
 def _hypothesis(
-    view: View,
-    value: int,
-    readers: Readers,
+    site: _Place,
     parameter: str,
     candidate: str,
     change: Map,
     cost: float,
 ) -> Iterator[Hypothesis]:
+    view, value, readers = site
     edits = everywhere(readers, change)
     family, _, parameter = parameter.rpartition(".")
     if edits:
         said = f"{short(view.name_of(value))} as stored"
-        site = site_of(view, value, readers)
-        yield Hypothesis(family or NAME, parameter, said, candidate, site, edits, cost=cost)
+        where = site_of(view, value, readers)
+        yield Hypothesis(family or NAME, parameter, said, candidate, where, edits, cost=cost)
 
 
 def _transposed(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterator[Hypothesis]:
@@ -90,29 +90,29 @@ def _transposed(view: View, value: int, readers: Readers, tensor: Tensor) -> Ite
     rows, columns = tensor.shape[:2]
     if rows == columns and rows > 1:
         yield from _hypothesis(
-            view, value, readers, "transposed", "transposed", lambda w: w.transpose(0, 1), 1.0
+            (view, value, readers), "transposed", "transposed", lambda w: w.transpose(0, 1), 1.0
         )
     elif rows > 1 and columns > 1:
         yield from _hypothesis(
-            view, value, readers, "transposed", "memory of its transpose",
+            (view, value, readers), "transposed", "memory of its transpose",
             lambda w: w.reshape(w.shape[1], w.shape[0], *w.shape[2:]).transpose(0, 1), 1.7,
         )  # fmt: skip
         yield from _hypothesis(
-            view, value, readers, "transposed", "its transpose, read row by row",
+            (view, value, readers), "transposed", "its transpose, read row by row",
             lambda w: w.transpose(0, 1).reshape(w.shape), 1.7,
         )  # fmt: skip
     if tensor.dim() >= 4 and tensor.shape[-1] == tensor.shape[-2] > 1:
         yield from _hypothesis(
-            view, value, readers, "transposed", "height and width swapped",
+            (view, value, readers), "transposed", "height and width swapped",
             lambda w: w.transpose(-1, -2), 1.0,
         )  # fmt: skip
     if tensor.dim() >= 3 and columns > 1 and tensor[0, 0].numel() > 1:
         yield from _hypothesis(
-            view, value, readers, "permuted", "memory with channels last",
+            (view, value, readers), "permuted", "memory with channels last",
             lambda w: w.movedim(1, -1).reshape(w.shape), 1.3,
         )  # fmt: skip
         yield from _hypothesis(
-            view, value, readers, "permuted", "channels last, read as channels first",
+            (view, value, readers), "permuted", "channels last, read as channels first",
             lambda w: w.reshape(w.shape[0], *w.shape[2:], w.shape[1]).movedim(-1, 1), 1.3,
         )  # fmt: skip
 
@@ -121,16 +121,16 @@ def _initial(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterat
     """Zeros and ones, which modules begin with, in the place of trained numbers."""
     small = tensor.dim() <= 1 or max(tensor.shape) == tensor.numel()
     if not small:
-        yield from _hypothesis(view, value, readers, "lost", "zeros", torch.zeros_like, 1.8)
+        yield from _hypothesis((view, value, readers), "lost", "zeros", torch.zeros_like, 1.8)
         return
     bias = any(place in _bias_places(node) for node, place in readers)
     norm = any(node.name.startswith(_NORMS) for node, _ in readers)
     if not bias and not bool((tensor == 1).all()):
         yield from _hypothesis(
-            view, value, readers, "norm.weight" if norm else "lost", "ones", torch.ones_like, 1.5
+            (view, value, readers), "norm.weight" if norm else "lost", "ones", torch.ones_like, 1.5
         )
     if not bias and not norm:
-        yield from _hypothesis(view, value, readers, "lost", "zeros", torch.zeros_like, 1.7)
+        yield from _hypothesis((view, value, readers), "lost", "zeros", torch.zeros_like, 1.7)
 
 
 def _rounded(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterator[Hypothesis]:
@@ -145,7 +145,7 @@ def _rounded(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterat
         ("in int4, a scale a row", lambda w: _quantised(w, 7), 1.6),
         ("in int4, blocks of 32", lambda w: _quantised(w, 7, block=32), 1.6),
     ):
-        yield from _hypothesis(view, value, readers, "dtype.precision", label, change, cost)
+        yield from _hypothesis((view, value, readers), "dtype.precision", label, change, cost)
 
 
 def _quantised(w: Tensor, top: int, *, whole: bool = False, block: int = 0) -> Tensor:
@@ -161,19 +161,19 @@ def _scaled(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterato
     site, said = site_of(view, value, readers), f"{short(view.name_of(value))} as stored"
     bias = any(place in _bias_places(node) for node, place in readers)
     if bias:
-        yield from _hypothesis(view, value, readers, "bias", "added twice", lambda b: b + b, 1.5)
+        yield from _hypothesis((view, value, readers), "bias", "added twice", lambda b: b + b, 1.5)
         return
-    yield from _hypothesis(view, value, readers, "scale", "negated", torch.neg, 1.5)
+    yield from _hypothesis((view, value, readers), "scale", "negated", torch.neg, 1.5)
     if not bool(torch.isfinite(tensor).all()):
         return
-    yield from _hypothesis(view, value, readers, "scale", "squared", torch.square, 1.9)
+    yield from _hypothesis((view, value, readers), "scale", "squared", torch.square, 1.9)
     if tensor.dim() < 2 and bool((tensor > 0).all()):
-        yield from _hypothesis(view, value, readers, "scale", "its root", torch.sqrt, 1.9)
+        yield from _hypothesis((view, value, readers), "scale", "its root", torch.sqrt, 1.9)
 
     if tensor.dim() >= 2 and tensor.shape[0] > 1:
         for label, shift in (("before", 1), ("after", -1)):
             yield from _hypothesis(
-                view, value, readers, "scale", f"each row by the scale of the one {label}",
+                (view, value, readers), "scale", f"each row by the scale of the one {label}",
                 _rescaled(shift), 1.5,
             )  # fmt: skip
 

@@ -120,4 +120,4 @@ def test_hidden_layer(explain: Callable) -> None:
 
     found = explain(model, run, [given()])
     assert causes(found) == {"graph.source"}
-    assert "one before" in found[0].trial.chosen[0].group.first.candidate
+    assert "before" in found[0].trial.chosen[0].group.first.candidate
