@@ -5,12 +5,16 @@ from __future__ import annotations
 import weakref
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
 
 from parity.diagnose.operands import Place, places
+from parity.localize.execute import Edit, Operands
 from parity.localize.tape import LEAF, Node, Span, Tape, refs_of
 
-__all__ = ["Carried", "carried_of", "moved_slice", "slicer_of"]
+__all__ = ["Carried", "Stream", "carried_of", "moved_slice", "sliced", "slicer_of", "streams_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +141,60 @@ def moved_slice(tape: Tape, node: Node) -> tuple[int, int, int, int] | None:
         if step != 1 or found is not None or stop <= start:
             return None
         found = (axis, shape[axis], start, stop)
+    return found
+
+
+def sliced(tape: Tape, node: Node, start: int, stop: int) -> Edit | None:
+    """The indexing with its bounds moved; counted from the end, for inputs of any length."""
+    cut = moved_slice(tape, node)
+    if cut is None:
+        return None
+    axis, extent, first, last = cut
+    length, behind = last - first + stop - start, extent - last - stop
+
+    def apply(operands: Operands) -> Any:
+        if operands.args[1:] != node.args[1:]:
+            return operands.default()  # another indexing that is counted alike in another call
+        x: torch.Tensor = operands.args[0]
+        begin = x.shape[axis] - behind - length
+        if begin < 0 or behind < 0:
+            raise IndexError(begin)
+        return x.narrow(axis, begin, length)
+
+    return Edit(node.index, apply)
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """How a module keeps the end of its input for its next call.
+
+    Attributes:
+        slicers: the operations that cut it off, one for each place.
+        pads: the paddings that stand in for it in the first call, one for each place.
+    """
+
+    slicers: dict[tuple[str, int], Node] = field(default_factory=dict)
+    pads: dict[tuple[str, int], Node] = field(default_factory=dict)
+
+
+_STREAMS: weakref.WeakKeyDictionary[Tape, dict[str, Stream]] = weakref.WeakKeyDictionary()
+JOINS = frozenset({"cat", "concat", "concatenate"})
+
+
+def streams_of(tape: Tape) -> dict[str, Stream]:
+    """The modules that join what they kept to their input, by path."""
+    found = _STREAMS.get(tape)
+    if found is not None:
+        return found
+    found = _STREAMS[tape] = {}
+    for index, some in carried_of(tape).items():
+        for one in some:
+            slicer = slicer_of(tape, one.value) if tape.nodes[index].name in JOINS else None
+            if slicer is not None:
+                stream = found.setdefault(one.path, Stream())
+                stream.slicers.setdefault((slicer.name, slicer.occurrence), slicer)
+    for node in tape.nodes:
+        stream_here = found.get(tape.path(node)) if node.name == "pad" else None
+        if stream_here is not None:
+            stream_here.pads.setdefault((node.name, node.occurrence), node)
     return found

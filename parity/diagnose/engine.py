@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 from parity.diagnose.families import propose_all
 from parity.diagnose.groups import Group, group
+from parity.diagnose.hypothesis import pattern_of
 from parity.diagnose.relocate import Relocator
 from parity.diagnose.search import Limits, Trial, alpha, search, tell_apart
 from parity.diagnose.view import View
@@ -109,6 +110,7 @@ class Engine:
         self._stop_at = time.monotonic() + self.seconds
         self._cuts: dict[int, list[Tap]] = {}
         self._floors: dict[str, float] = {}
+        self._hopeless: set[str] = set()
 
     def peel(self) -> None:
         """Explain what can be explained, round after round."""
@@ -207,6 +209,7 @@ class Engine:
             if found is None:
                 continue
             self.explained.append(found)
+            self._hopeless.clear()
             self._activate(found.trial.edits)
             self.failed.pop(origin.path, None)
             progress = True
@@ -221,9 +224,13 @@ class Engine:
         known = self._known_again(origin, groups)
         if known is not None:
             return known
-        trials, nearest = search(origin.segment, groups, self.limits)
+        kind = pattern_of(origin.path)
+        # Where one of many places of a kind could not be explained, the others will hardly be.
+        limits = replace(self.limits, depth=1) if kind in self._hopeless else self.limits
+        trials, nearest = search(origin.segment, groups, limits)
         self.failed[origin.path] = (origin, nearest)
         if not trials:
+            self._hopeless.add(kind)
             return None
         return self._choose(origin, trials)
 

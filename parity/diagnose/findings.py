@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -12,6 +13,7 @@ from parity.diagnose.engine import Engine, Explained
 from parity.diagnose.hypothesis import Hypothesis, pattern_of
 from parity.diagnose.result import Finding, FindingSite, Grade, Unexplained
 from parity.diagnose.search import Chosen, Trial
+from parity.localize.segment import Segment
 
 __all__ = ["Cause", "causes_of", "unexplained_of"]
 
@@ -66,7 +68,7 @@ def _cause(engine: Engine, members: Sequence[tuple[Explained, Chosen]]) -> Cause
         parameter=first.parameter,
         reference=first.reference,
         candidate=_text(first, chosen.value),
-        value=chosen.value,
+        value=_number(first, chosen.value),
         grade=_grade(members, alternatives),
         sites=_distinct(sites),
         exceptions=_exceptions(engine, first, sites),
@@ -79,6 +81,14 @@ def _cause(engine: Engine, members: Sequence[tuple[Explained, Chosen]]) -> Cause
         evidence=_evidence(members),
     )
     return Cause(finding, list(members))
+
+
+def _number(hypothesis: Hypothesis, solved: float | None) -> float | None:
+    """The candidate's number: what was solved for, else the one that the hypothesis speaks of."""
+    if solved is not None or hypothesis.value is not None:
+        return solved if solved is not None else hypothesis.value
+    numbers = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", hypothesis.candidate)
+    return float(numbers[-1]) if len(numbers) == 1 else None
 
 
 def _text(hypothesis: Hypothesis, value: float | None) -> str:
@@ -224,6 +234,8 @@ def unexplained_of(engine: Engine) -> tuple[Unexplained, ...]:
     for origin, nearest in engine.failed.values():
         segment = origin.segment
         key = segment.tap.key
+        if engine.explained and _is_count(segment):
+            continue  # how many frames there were follows from what was found
         explains = 0.0
         if nearest is not None and segment.error > 0 and math.isfinite(segment.error):
             explains = max(0.0, 1.0 - (nearest.error / segment.error) ** 2)
@@ -241,6 +253,11 @@ def unexplained_of(engine: Engine) -> tuple[Unexplained, ...]:
             )
         )
     return tuple(sorted(found, key=lambda u: engine.failed[_path_of(engine, u)][0].segment.tap.at))
+
+
+def _is_count(segment: Segment) -> bool:
+    """Whether a tap holds whole numbers that the program made itself, from no tensor."""
+    return not segment.ours.is_floating_point() and not segment.slice.cuts
 
 
 def _path_of(engine: Engine, unexplained: Unexplained) -> str:

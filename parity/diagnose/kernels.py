@@ -12,7 +12,14 @@ from torch.nn import functional
 from parity.localize.execute import Operands
 from parity.localize.tape import Node
 
-__all__ = ["Convolution", "arguments_of", "is_convolution", "padded", "run_convolution"]
+__all__ = [
+    "Convolution",
+    "arguments_of",
+    "is_convolution",
+    "padded",
+    "run_convolution",
+    "signal_of",
+]
 
 Tensor = torch.Tensor
 
@@ -138,3 +145,9 @@ def padded(x: Tensor, amounts: tuple[tuple[int, int], ...], mode: str = "constan
     if any(grown):
         x = functional.pad(x, grown, mode=mode)
     return functional.pad(x, shrunk) if any(shrunk) else x
+
+
+def signal_of(operands: Operands) -> Tensor:
+    """What an operation convolves, `(batch, channels, ...)`."""
+    found: Tensor = operands.args[0] if operands.args else operands.kwargs["input"]
+    return found

@@ -45,6 +45,8 @@ class Formula(Statistics):
 
     def _slots(self, found: Note) -> Slots:
         slots = Slots()
+        if found.weight is not None:
+            slots = slots.having("weight", found.weight, self.view.shape(found.weight))
         if found.mean is not None and found.variance is not None:
             # Of one shape, in which the mean was taken off.
             shape = self.view.shape(found.mean)
@@ -181,11 +183,31 @@ class Formula(Statistics):
         for top, by in ((left, right), (right, left)):
             known = self.notes.get(by.value) if isinstance(by, Ref) else None
             if known is not None and known.kind == "inverse":
+                if isinstance(top, Ref) and from_parameter(self.view, top.value):
+                    return replace(known, weight=top.value)
                 return self._quotient(top, known, node)
         known, number = self._with_number(node)
         if known is None or number is None:
-            return None
+            return self._weighted(left, right, node)
         return self._scaled(known, number)
+
+    def _weighted(self, left: Any, right: Any, node: Node) -> Note | None:
+        """A tensor that is multiplied with a parameter before it is divided."""
+        for top, by in ((left, right), (right, left)):
+            if not isinstance(top, Ref) or not isinstance(by, Ref):
+                continue
+            known = self.notes.get(top.value)
+            same = self.view.shape(node.outputs[0]) == self.view.shape(top.value)
+            if same and from_parameter(self.view, by.value) and not self._small(top.value):
+                if known is not None and known.kind == "centred":
+                    return replace(known, kind="weighted", top_centred=True, weight=by.value)
+                if known is None:
+                    return Note("weighted", self._of(top.value), weight=by.value)
+        return None
+
+    def _small(self, value: int) -> bool:
+        """Whether a value is a parameter itself."""
+        return from_parameter(self.view, value)
 
     def _scaled(self, known: Note, factor: float) -> Note | None:
         """A sum that becomes a mean, or the length of a vector that becomes its RMS."""
@@ -208,8 +230,11 @@ class Formula(Statistics):
         if not isinstance(top, Ref):
             return None
         known = self.notes.get(top.value)
-        centred = known is not None and known.kind == "centred"
-        x = known.x if centred and known is not None else self._of(top.value)
+        weighted = known is not None and known.kind == "weighted"
+        centred = known is not None and (known.kind == "centred" or known.top_centred)
+        x = known.x if (centred or weighted) and known is not None else self._of(top.value)
+        if weighted and known is not None:
+            by = replace(by, weight=known.weight)
         if by.variance is not None:
             if not centred or known is None or known.mean is None:
                 return None

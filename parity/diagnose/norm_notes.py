@@ -13,7 +13,16 @@ from parity.localize.tape import Node
 __all__ = ["Kind", "Note", "Statistics"]
 
 Kind = Literal[
-    "mean", "centred", "square", "square of mean", "sum", "spread", "root", "inverse", "quotient"
+    "mean",
+    "centred",
+    "square",
+    "square of mean",
+    "sum",
+    "spread",
+    "root",
+    "inverse",
+    "quotient",
+    "weighted",
 ]
 _KEEPS_SHAPE = frozenset(
     {"float", "to", "type", "type_as", "contiguous", "clone", "detach", "double"}
@@ -36,6 +45,7 @@ class Note:
         top_centred: of a quotient, whether the mean was taken off what is divided.
         mean: the value that was taken off, where that is a parameter and not a mean of x.
         variance: the parameter that is divided by in the place of x's own.
+        weight: a parameter that was multiplied before the quotient was there.
     """
 
     kind: Kind
@@ -49,6 +59,7 @@ class Note:
     top_centred: bool = False
     mean: int | None = None
     variance: int | None = None
+    weight: int | None = None
 
 
 class Statistics:

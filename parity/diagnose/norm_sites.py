@@ -124,10 +124,12 @@ def _ungrouped(view: View, site: NormSite) -> NormSite:
 
 def _with_affine(view: View, site: NormSite) -> NormSite:
     """The weight and bias that follow belong to it, as far as they are parameters."""
-    if site.slots.weight is not None or site.slots.bias is not None:
+    if site.exact and (site.slots.weight is not None or site.slots.bias is not None):
         return site
     site = _times_root_of_count(view, _past_casts(view, site))
     for name, field in (("mul", "weight"), ("add", "bias")):
+        if getattr(site.slots, field) is not None:
+            continue
         node = _only_reader(view, site.result)
         if node is None or len(node.outputs) != 1:
             break

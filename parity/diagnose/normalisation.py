@@ -138,7 +138,9 @@ def _divided(recipe: Recipe, x: Tensor, variance: Tensor, at: Step) -> Tensor:
     if recipe.spread == "none":
         return x
     if recipe.place == "inside":
-        # As one over the root, which is what half precision rounds.
+        # Divided by the root, or multiplied with one over it: half precision tells them apart.
+        if "root" in recipe.rounded:
+            return x / at("root", at("root", variance + recipe.eps).sqrt())
         return x * at("inverse", at("inverse", variance + recipe.eps).rsqrt())
     if recipe.place == "outside":
         return x / (variance.clamp_min(0).sqrt() + recipe.eps)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -117,9 +118,19 @@ def theta_of(rates: Sequence[float]) -> float:
 
 def rotations(view: View) -> list[Rotation]:
     """The rotations in a stretch, in order."""
+    found = _FOUND.get(view)
+    if found is None:
+        found = _FOUND[view] = _rotations(view)
+    return found
+
+
+# Several families ask for those of the same stretch.
+_FOUND: WeakKeyDictionary[View, list[Rotation]] = WeakKeyDictionary()
+
+
+def _rotations(view: View) -> list[Rotation]:
     lengths = _Lengths(view)
     found: list[Rotation] = []
-    made: dict[int, Tensor] = {}
     for node in view.nodes:
         if node.name not in _ENDS or len(node.outputs) != 1:
             continue
@@ -133,7 +144,6 @@ def rotations(view: View) -> list[Rotation]:
             rotation = _recognise(view, node, source, result)
             if rotation is not None:
                 found.append(rotation)
-                made[result] = view.value(result)
                 break
     return found
 

@@ -30,9 +30,9 @@ class Limits:
         seconds: wall time of one search.
     """
 
-    depth: int = 5
+    depth: int = 4
     beam: int = 6
-    seconds: float = 40.0
+    seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,13 +114,27 @@ class _Search:
             found = [trial for state in states for trial in self._extend(state)]
             if depth == 0:
                 self._keep_what_acts(found)
-            accepted = [t for t in found if t.error <= self.segment.floor]
+            accepted = [
+                t for t in found if t.error <= self.segment.floor and self._needs_all(t)
+            ]
             if accepted:
                 return sorted(accepted, key=lambda t: (t.cost, t.error)), self.nearest
             states = self._beam(found)
             if not states or time.monotonic() > self.stop_at:
                 break
         return [], self.nearest
+
+    def _needs_all(self, trial: Trial) -> bool:
+        """Whether none of the changes could be left out."""
+        if len(trial.chosen) < 2:
+            return True
+        return all(
+            not self.segment.error_with(
+                edit for one in trial.chosen if one is not left_out for edit in one.edits
+            )
+            <= self.segment.floor
+            for left_out in trial.chosen
+        )
 
     def _extend(self, state: Trial) -> Iterable[Trial]:
         for group in self._active:
@@ -133,7 +147,8 @@ class _Search:
             trial = self._try(state, group)
             if trial is None:
                 continue
-            if self.nearest is None or trial.error < self.nearest.error:
+            # Of several changes that do not explain it each says little: the nearest is one.
+            if not state.chosen and (self.nearest is None or trial.error < self.nearest.error):
                 self.nearest = trial
             yield trial
 

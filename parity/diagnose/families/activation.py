@@ -84,6 +84,8 @@ def propose(view: View) -> Iterator[Hypothesis]:
         if region.node in seen:
             continue
         seen.add(region.node)
+        if view.is_parameter(region.source) or view.is_constant(region.source):
+            continue  # a function of the weights is no activation
         yield from _other_functions(view, region)
     yield from _added(view)
 
@@ -102,7 +104,7 @@ def _elementwise(view: View) -> Iterator[Region]:
 def _maps(view: View, region: Region) -> bool:
     """Whether equal elements give equal results and nearby ones nearby: a curve, not a cloud."""
     x, y = view.value(region.source).flatten(), view.value(region.result).flatten()
-    if x.numel() < 16 or x.shape != y.shape or torch.equal(x, y):
+    if x.numel() < 16 or x.shape != y.shape or torch.equal(x, y) or _mixes(view, region):
         return False
     x, order = x[:4096].sort()
     y = y[:4096][order]
@@ -111,6 +113,21 @@ def _maps(view: View, region: Region) -> bool:
     steps, spread = (y[1:] - y[:-1]).abs(), (x[1:] - x[:-1]).abs()
     # No activation in use is steeper than 2 by much.
     return bool((steps <= 3.0 * spread + 1e-5 * y.abs().max()).all())
+
+
+# Operations that make of each element one, and no more than that.
+_PLAIN = _OPERATIONS | frozenset({
+    "add", "sub", "mul", "div", "pow", "neg", "abs", "where", "maximum", "minimum", "log", "log1p",
+    "exp", "expm1", "cos", "square", "erf", "rsqrt", "reciprocal", "to", "float", "clone", "detach",
+    "gt", "lt", "ge", "le", "softplus", "clip", "threshold", "prelu", "relu6", "view", "reshape",
+})  # fmt: skip
+
+
+def _mixes(view: View, region: Region) -> bool:
+    """Whether a call does more than to map elements: within one row a norm is a curve too."""
+    span = next((s for s in view.spans if s.path == region.path), None)
+    nodes = [] if span is None else view.tape.nodes[span.start : max(span.stop, span.start)]
+    return any(node.name not in _PLAIN for node in nodes if node.outputs)
 
 
 def _other_functions(view: View, region: Region) -> Iterator[Hypothesis]:

@@ -1,4 +1,4 @@
-"""Convolutions: alignment, kernel, dilation, groups, and which side a transposed one is trimmed."""
+"""Convolutions: alignment, kernel, dilation, groups."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from parity.diagnose.kernels import (
     is_convolution,
     padded,
     run_convolution,
+    signal_of,
 )
 from parity.diagnose.operands import changed, places
 from parity.diagnose.view import View
@@ -42,9 +43,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
             continue
         yield from _kernel(view, node, weight, kernel)
         yield from _groups(view, node, how, view.shape(weight))
-        if how.transposed:
-            yield from _trimmed(view, node, how)
-        else:
+        if not how.transposed:
             yield from _aligned(view, node, how, kernel, view.shape(source))
             yield from _dilated(view, node, how, kernel)
 
@@ -119,17 +118,12 @@ def _turned(x: Tensor, grid: tuple[int, int]) -> Tensor:
 _INPUT_PLACE = (("a", 0), ("k", "input"))
 
 
-def _input(operands: Operands) -> Tensor:
-    found: Tensor = operands.args[0] if operands.args else operands.kwargs["input"]
-    return found
-
-
 def _repadded(node: Node, how: Convolution, amounts: Amounts, mode: str = "constant") -> Edit:
     """The convolution of its input with other paddings than its own."""
     bare = how.without_padding()
 
     def apply(operands: Operands) -> Tensor:
-        return run_convolution(bare, operands, padded(_input(operands), amounts, mode))
+        return run_convolution(bare, operands, padded(signal_of(operands), amounts, mode))
 
     return Edit(node.index, apply)
 
@@ -210,7 +204,7 @@ def _unpadded_later(
 
 def _zeroed(node: Node, how: Convolution, lead: tuple[int, ...], amounts: Amounts) -> Edit:
     def apply(operands: Operands) -> Tensor:
-        x = padded(_input(operands), tuple((-n, 0) for n in lead))
+        x = padded(signal_of(operands), tuple((-n, 0) for n in lead))
         rest = tuple((a + n, b) for (a, b), n in zip(amounts, lead, strict=True))
         return run_convolution(how, operands, padded(x, rest))
 
@@ -264,52 +258,6 @@ def _dilated(
 
 def _other(node: Node, how: Convolution, amounts: Amounts) -> Edit:
     def apply(operands: Operands) -> Tensor:
-        return run_convolution(how, operands, padded(_input(operands), amounts))
+        return run_convolution(how, operands, padded(signal_of(operands), amounts))
 
     return Edit(node.index, apply)
-
-
-def _trimmed(view: View, node: Node, how: Convolution) -> Iterator[Hypothesis]:
-    """A transposed convolution that trims otherwise: more at one end, less at the other."""
-    site, pads, extra = view.site(node), how.padding, how.output_padding
-    bare = replace(how, padding=(0,) * how.dims, output_padding=(0,) * how.dims)
-
-    def trimmed(before: tuple[int, ...]) -> Edit:
-        def apply(operands: Operands) -> Tensor:
-            full = run_convolution(bare, operands, _input(operands))
-            amounts = tuple(
-                (-b, -(2 * p - e - b)) for b, p, e in zip(before, pads, extra, strict=True)
-            )
-            return padded(full, amounts)
-
-        return Edit(node.index, apply)
-
-    if any(pads):
-        totals = tuple(2 * p - e for p, e in zip(pads, extra, strict=True))
-        for label, before, cost in (
-            ("trimmed at the end", (0,) * how.dims, 1.0),
-            ("trimmed at the beginning", totals, 1.0),
-        ):
-            yield Hypothesis(
-                NAME,
-                "alignment",
-                "trimmed at both ends",
-                label,
-                site,
-                (trimmed(before),),
-                cost=cost,
-            )
-    reach = min(max(2 * max(pads), *how.stride), 8)
-    solve = Solve(
-        lambda s: (trimmed(tuple(p + int(s) for p in pads)),),
-        -reach, reach, scale="integer", reference=0,
-    )  # fmt: skip
-    yield Hypothesis(
-        NAME,
-        "alignment",
-        "trimmed where it is",
-        "shifted by {value:.0f}",
-        site,
-        solve=solve,
-        cost=1.4,
-    )

@@ -57,7 +57,7 @@ def _scale(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
 
     for value, text in ((root, "times sqrt(d)"), (1 / root, "divided by sqrt(d)")):
         solve = Solve(make, value, value, reference=1.0)
-        yield Hypothesis(NAME, "scale", "rows as they are", text, site, solve=solve, cost=0.95)
+        yield Hypothesis(NAME, "scale", "rows as they are", text, site, solve=solve, cost=0.5)
     solve = Solve(make, 1e-3, 1e3, "log", reference=1.0, guesses=(1.0,))
     text = "times {value:.4g}"
     yield Hypothesis(NAME, "scale", "rows as they are", text, site, solve=solve, cost=1.1)
@@ -79,7 +79,7 @@ def _own_scale(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
         site = view.site(node)
         fixed = Solve(make, 1.0, 1.0, reference=factor)
         reference = f"rows times {factor:.4g}"
-        yield Hypothesis(NAME, "scale", reference, "not scaled", site, solve=fixed, cost=0.95)
+        yield Hypothesis(NAME, "scale", reference, "not scaled", site, solve=fixed, cost=0.5)
         solve = Solve(make, 1e-3, 1e3, "log", reference=factor, guesses=(factor**2, 1 / factor))
         text = "times {value:.4g}"
         yield Hypothesis(NAME, "scale", reference, text, site, solve=solve, cost=1.0)
@@ -88,8 +88,8 @@ def _own_scale(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
 def _shifted(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
     site = view.site(lookup.node)
     for text, change, cost in (
-        ("row id + {value:.0f}", moved, 1.0),
-        ("row id + {value:.0f}, going round", _gone_round, 1.05),
+        ("row id + {value:.0f}", moved, 0.6),
+        ("row id + {value:.0f}, going round", _gone_round, 0.7),
     ):
         make = partial(_shift, lookup, change)
         solve = Solve(make, -MOST_SHIFT, MOST_SHIFT, "integer", reference=0.0)
@@ -106,9 +106,15 @@ def _gone_round(ids: Tensor, rows: int, *, by: int) -> Tensor:
 
 
 def moved(ids: Tensor, rows: int, *, by: int) -> Tensor:
-    """Ids of other rows: negative ones count from the end, those past it are the last."""
+    """Ids of other rows; those past the end are the last.
+
+    Raises:
+        IndexError: there is no such row before the first.
+    """
     found = ids + by
-    return torch.where(found < 0, found + rows, found).clamp(0, rows - 1)
+    if bool((found < 0).any()):
+        raise IndexError("before the first row")
+    return found.clamp_max(rows - 1)
 
 
 def _padding(view: View, lookup: Lookup, ids: Tensor) -> Iterator[Hypothesis]:
@@ -169,7 +175,7 @@ def _shown(view: View, lookup: Lookup, ids: Tensor) -> Iterator[Hypothesis]:
             solve = Solve(partial(_shift, lookup, moved), by, by, "integer", reference=0.0)
             # Named apart from what is tried blindly, with which it would be taken as one.
             text = f"row id + {by}"
-            yield Hypothesis(NAME, "offset", "row id", text, site, solve=solve, cost=0.95)
+            yield Hypothesis(NAME, "offset", "row id", text, site, solve=solve, cost=0.5)
             continue
         gone = {int(i) for i, s in zip(before.tolist(), shown.tolist(), strict=True) if s < 0}
         if gone and all(

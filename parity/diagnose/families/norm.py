@@ -44,7 +44,9 @@ _STEPS = {
     "input, weights and result": ("input", "weights", "output"),
     "result and its weights": ("normalised", "weights", "output"),
     "all but the statistics": ("input", "normalised", "weights", "output"),
+    "all but the sums": ("input", "root", "normalised", "weights", "output"),
     "whole": ("all", "all"),
+    "whole, divided by the root": ("all", "root"),
     "output": ("output", "output"),
 }
 
@@ -72,9 +74,9 @@ def _epsilon(make: Proposals) -> Iterator[Hypothesis]:
         guesses=_BETWEEN_DECADES,
     )
     reference = f"{label} eps={recipe.eps:.4g}"
-    yield Hypothesis(NAME, "eps", reference, "eps={value:.4g}", make.place, solve=solve)
+    yield Hypothesis(NAME, "eps", reference, "eps={value:.4g}", make.place, solve=solve, cost=0.6)
     if recipe.eps > 0:
-        yield make.fixed("eps", reference, "without eps", with_fields(eps=0.0), 1.1)
+        yield make.fixed("eps", reference, "without eps", with_fields(eps=0.0), 1.2)
         for place, text in _PLACES.items():
             if place != recipe.place:
                 change = with_fields(place=place)
@@ -171,7 +173,7 @@ def _groups(make: Proposals) -> Iterator[Hypothesis]:
         "integer",
         reference=float(recipe.groups),
     )
-    cost = 1.1 if recipe.groups > 1 else 1.3
+    cost = 0.7 if recipe.groups > 1 else 1.0
     text = "{value:.0f} groups"
     yield Hypothesis(NAME, "groups", reference, text, make.place, solve=solve, cost=cost)
     if recipe.groups > 1:
@@ -194,5 +196,5 @@ def _precision(make: Proposals) -> Iterator[Hypothesis]:
         for text, steps in _STEPS.items():
             change = with_fields(rounded=frozenset(steps), dtype=dtype)
             candidate = f"{text} in {name}"
-            cost = 1.4 if text != "whole" else 1.45
+            cost = 1.4 if "whole" not in text else 1.45
             yield make.fixed("precision", "computed in float32", candidate, change, cost)

@@ -155,7 +155,7 @@ def _turned(view: View, wave: Wave, site: Site) -> Iterator[Hypothesis]:
         reference=0.0,
     )
     text = "position + {value:.0f}"
-    yield Hypothesis(NAME, "offset", "position", text, site, solve=shift, cost=1.1)
+    yield Hypothesis(NAME, "offset", "position", text, site, solve=shift, cost=0.7)
     edits = turn(lambda a: -a)
     yield Hypothesis(NAME, "order", "sine of the angle", "sine negated", site, edits, cost=1.8)
 
@@ -215,7 +215,7 @@ def _table(view: View, node: Node, place: Place, wave: TableWave) -> Iterator[Hy
         lambda value: edits(shift=value), -MOST_SHIFT, MOST_SHIFT, "integer", reference=0.0
     )
     text = "table begins {value:.0f} later"
-    yield Hypothesis(NAME, "offset", "table as it is", text, site, solve=shift)
+    yield Hypothesis(NAME, "offset", "table as it is", text, site, solve=shift, cost=0.7)
 
 
 def _looked_up(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
@@ -228,7 +228,7 @@ def _looked_up(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
         reference=0.0,
     )
     text = "position + {value:.0f}"
-    yield Hypothesis(NAME, "offset", "position", text, site, solve=shift, cost=0.95)
+    yield Hypothesis(NAME, "offset", "position", text, site, solve=shift, cost=0.6)
     changes: dict[str, Callable[[Tensor, int], Tensor]] = {
         "first position everywhere": lambda ids, _: ids[..., :1].expand_as(ids),
         "counted from 0": lambda ids, _: ids - ids[..., :1],
@@ -237,7 +237,7 @@ def _looked_up(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
     }
     for text, change in changes.items():
         edits = (lookup.with_ids(change),)
-        yield Hypothesis(NAME, "offset", "position", text, site, edits, cost=1.3)
+        yield Hypothesis(NAME, "offset", "position", text, site, edits, cost=1.5)
 
 
 def _sliced(view: View, node: Node) -> Iterator[Hypothesis]:
@@ -258,7 +258,7 @@ def _sliced(view: View, node: Node) -> Iterator[Hypothesis]:
 
     solve = Solve(make, -MOST_SHIFT, MOST_SHIFT, "integer", reference=0.0)
     text = "position + {value:.0f}"
-    yield Hypothesis(NAME, "offset", "position", text, view.site(node), solve=solve, cost=0.95)
+    yield Hypothesis(NAME, "offset", "position", text, view.site(node), solve=solve, cost=0.6)
 
 
 def _moving_axis(index: tuple[Any, ...], shape: tuple[int, ...]) -> int | None:

@@ -198,6 +198,24 @@ def _colours(
                 NAME, "channels", "red, green, blue", label,
                 view.site(node), (edit,), cost=1.0 if enters else 1.1,
             )  # fmt: skip
+    yield from _before_statistics(view, found)
+
+
+def _before_statistics(view: View, found: dict[int, tuple[Place, int]]) -> Iterator[Hypothesis]:
+    """Colours in reverse where statistics that are not meet them."""
+    for node in view.nodes:
+        if node.index not in found or node.written:
+            continue
+        for place, value in places(node):
+            shape = view.shape(value)
+            axes = [axis for axis in range(1, len(shape)) if shape[axis] == 3]
+            if place == found[node.index][0] or len(shape) < 3 or len(axes) != 1:
+                continue
+            edit = changed(node, {place: _mapped(_reversed(axes[0]))})
+            yield Hypothesis(
+                NAME, "channels", "red, green, blue", "blue, green, red, statistics not",
+                view.site(node), (edit,), cost=1.05,
+            )  # fmt: skip
 
 
 def _reversed(axis: int) -> Map:

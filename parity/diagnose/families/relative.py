@@ -216,7 +216,7 @@ def _logarithmic(view: View, lookup: Lookup, distance: int, rows: int) -> Iterat
         if other != most:
             solve = Solve(partial(_fixed, edits(both, other)), other, other, reference=float(most))
             reference, text = f"buckets up to distance {most}", f"up to {other}"
-            yield Hypothesis(NAME, "buckets", reference, text, site, solve=solve, cost=1.1)
+            yield Hypothesis(NAME, "buckets", reference, text, site, solve=solve, cost=0.6)
     half = edits(both, most, rows // 2)
     yield Hypothesis(NAME, "buckets", f"{rows} buckets", f"{rows // 2}", site, half, cost=1.3)
 

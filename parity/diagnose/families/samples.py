@@ -165,9 +165,8 @@ def _companded(view: View) -> Iterator[Hypothesis]:
     for node in view.nodes:
         found = _number(node)
         reflected = getattr(node.function, "__name__", "") == "__rpow__"
-        power = node.name == "pow" and (
-            reflected or (bool(node.args) and not isinstance(node.args[0], Ref))
-        )
+        base_first = bool(node.args) and not isinstance(node.args[0], Ref)
+        power = node.name == "pow" and (reflected or base_first)
         if found is None or not node.outputs:
             continue
         place, number = found

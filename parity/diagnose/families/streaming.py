@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
 
 import torch
 
-from parity.diagnose.carried import Carried, carried_of, moved_slice, slicer_of
+from parity.diagnose.carried import Carried, carried_of, sliced, slicer_of
 from parity.diagnose.constants import constants_of
 from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.kernels import arguments_of, is_convolution, padded, run_convolution
+from parity.diagnose.kernels import is_convolution
 from parity.diagnose.operands import Change, changed, operand_at
 from parity.diagnose.view import View
 from parity.localize.execute import Edit, Operands
@@ -42,7 +40,6 @@ def propose(view: View) -> Iterator[Hypothesis]:
             elif node.name in _SUMS:
                 yield from _tail(view, node, one)
             yield from _cut_elsewhere(view, node, one)
-    yield from _longer(view, carried)
 
 
 def _zeros(operand: Tensor, _: Operands) -> Tensor:
@@ -56,7 +53,7 @@ def _not_carried(view: View, node: Node, found: Sequence[Carried]) -> Iterator[H
     )  # fmt: skip
     label = "not added" if tail else "zeros in each call"
     edit = changed(node, {one.place: _zeros for one in found})
-    yield Hypothesis(NAME, parameter, said, label, view.site(node), (edit,), cost=1.0)
+    yield Hypothesis(NAME, parameter, said, label, view.site(node), (edit,), cost=0.95)
     if len(found) > 1:
         for i, one in enumerate(found):
             edit = changed(node, {one.place: _zeros})
@@ -155,7 +152,7 @@ def _tail(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]:
         for other in _alike(view, node):
             yield Hypothesis(
                 NAME, "overlap", said, "put in the place of the head",
-                view.site(other), (Edit(other.index, alone),), cost=1.1,
+                view.site(other), (Edit(other.index, alone),), cost=0.95,
             )  # fmt: skip
     for label, change, cost in (
         ("subtracted", torch.neg, 1.6),
@@ -253,104 +250,8 @@ def _cut_elsewhere(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]
         (1, "one sample later", 1.2),
         (-2, "two samples earlier", 1.4),
     ):
-        edit = _sliced(view.tape, slicer, shift, shift)
+        edit = sliced(view.tape, slicer, shift, shift)
         if edit is not None:
             yield Hypothesis(
                 NAME, "state", "cut off where it is", label, view.site(node), (edit,), cost=cost
             )
-
-
-def _sliced(tape: Tape, node: Node, start: int, stop: int) -> Edit | None:
-    """The indexing with its bounds moved; counted from the end, for inputs of any length."""
-    cut = moved_slice(tape, node)
-    if cut is None:
-        return None
-    axis, extent, first, last = cut
-    length, behind = last - first + stop - start, extent - last - stop
-
-    def apply(operands: Operands) -> Any:
-        if operands.args[1:] != node.args[1:]:
-            return operands.default()  # another indexing that is counted alike in another call
-        x: Tensor = operands.args[0]
-        begin = x.shape[axis] - behind - length
-        if begin < 0 or behind < 0:
-            raise IndexError(begin)
-        return x.narrow(axis, begin, length)
-
-    return Edit(node.index, apply)
-
-
-def _longer(view: View, carried: dict[int, list[Carried]]) -> Iterator[Hypothesis]:
-    """Histories longer than the reference's, for wider kernels and windows that begin earlier."""
-    for node in view.nodes:
-        if not is_convolution(node) or "transpose" in node.name or node.span < 0:
-            continue
-        weight = view.tensor_argument(node, 1, "weight")
-        source = view.tensor_argument(node, 0, "input")
-        if weight is None or source is None or len(view.shape(weight)) != 3:
-            continue
-        how = arguments_of(node, view.shape(weight)[2:])
-        stream = _stream(view.tape, carried, source)
-        if how is None or stream is None:
-            continue
-        (stride,), (own,), kernel = how.stride, how.dilation, view.shape(weight)[2]
-        for more in range(1, min(stride, 5)):
-            edits = _lengthened(view.tape, stream, more)
-            label = f"windows begin {more} early"
-            yield Hypothesis(
-                "conv", "alignment", "windows end with the input", label,
-                view.site(node), edits, cost=1.2,
-            )  # fmt: skip
-        for more in (1, 2):
-            end = Edit(node.index, lambda o, n=more, h=how: run_convolution(  # type: ignore[misc]
-                h, o, padded(o.args[0], ((0, -n),))))  # fmt: skip
-            edits = (*_lengthened(view.tape, stream, more), end)
-            label = f"history ends {more} early, newest left out"
-            yield Hypothesis(
-                "conv", "alignment", "windows end with the input", label,
-                view.site(node), edits, cost=1.4,
-            )  # fmt: skip
-        for dilation in (2, 3, 4, 6, 8, 9):
-            if dilation <= own or kernel < 2:
-                continue
-            other = replace(how, dilation=(dilation,))
-            wide = Edit(node.index, lambda o, h=other: run_convolution(h, o, o.args[0]))  # type: ignore[misc]
-            edits = (*_lengthened(view.tape, stream, (kernel - 1) * (dilation - own)), wide)
-            yield Hypothesis(
-                "conv", "dilation", f"dilation={own}", f"dilation={dilation}, history as long",
-                view.site(node), edits, cost=0.95,
-            )  # fmt: skip
-
-
-def _stream(
-    tape: Tape, carried: dict[int, list[Carried]], source: int
-) -> tuple[list[Node], list[Node]] | None:
-    """The cuts that leave a history for the next call, and the paddings of the first call."""
-    index = tape.values[source].node
-    if index < 0 or tape.nodes[index].name not in {*_JOINS, "pad"}:
-        return None
-    path = tape.path(tape.nodes[index])
-    slicers: dict[tuple[str, int], Node] = {}
-    pads: dict[tuple[str, int], Node] = {}
-    for span in tape.calls_of.get(path, ()):
-        for at in range(span.start, max(span.stop, span.start)):
-            for one in carried.get(at, ()):
-                if one.path == path and tape.nodes[at].name in _JOINS:
-                    slicer = slicer_of(tape, one.value)
-                    if slicer is not None:
-                        slicers.setdefault((slicer.name, slicer.occurrence), slicer)
-            node = tape.nodes[at]
-            if node.name == "pad" and node.span == span.index:
-                pads.setdefault((node.name, node.occurrence), node)
-    return (list(slicers.values()), list(pads.values())) if slicers else None
-
-
-def _lengthened(tape: Tape, stream: tuple[list[Node], list[Node]], more: int) -> tuple[Edit, ...]:
-    slicers, pads = stream
-    edits = [e for node in slicers if (e := _sliced(tape, node, -more, 0)) is not None]
-    for node in pads:
-        amounts = node.args[1] if len(node.args) > 1 else node.kwargs.get("pad")
-        if isinstance(amounts, tuple | list) and len(amounts) == 2:
-            place = ("a", 1) if len(node.args) > 1 else ("k", "pad")
-            edits.append(changed(node, {place: lambda own, _: (own[0] + more, *own[1:])}))
-    return tuple(edits)

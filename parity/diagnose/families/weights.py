@@ -130,7 +130,7 @@ def _initial(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterat
             (view, value, readers), "norm.weight" if norm else "lost", "ones", torch.ones_like, 1.5
         )
     if not bias and not norm:
-        yield from _hypothesis((view, value, readers), "lost", "zeros", torch.zeros_like, 1.7)
+        yield from _hypothesis((view, value, readers), "lost", "zeros", torch.zeros_like, 1.1)
 
 
 def _rounded(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterator[Hypothesis]:

@@ -82,7 +82,7 @@ LATER = torch.ones(7, 7, dtype=torch.bool).triu(1)
 AGE = torch.arange(7)[:, None] - torch.arange(7)
 
 
-def port(
+def port(  # noqa: PLR0917
     scale: float = SIZE**-0.5,
     hidden: Tensor = LATER,
     weigh: Callable[[Tensor], Tensor] = lambda s: torch.softmax(s, -1),
@@ -221,7 +221,7 @@ def test_shared_keys_and_padding(explain: Callable[..., list]) -> None:
     found = explain(reference, lambda x, s: run(x, torch.ones_like(s)), [X, seen])
     assert cause(found) == "mask.padding"
     shorter = torch.arange(7)[None] < torch.tensor([3, 5])[:, None]
-    found = explain(reference, lambda x, s: run(x, shorter), [X, seen])
+    found = explain(reference, lambda x, _: run(x, shorter), [X, seen])
     assert cause(found) == "mask.padding"
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from parity.diagnose.engine import Explained
-from parity.diagnose.families import audio, samples
+from parity.diagnose.families import audio, audio_log, loudness, samples
 from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.mel import Bank, filters, recognise
 from parity.diagnose.view import View
@@ -23,7 +23,7 @@ BANK = Bank("slaney", True, 16000.0, 60.0, 7600.0, 129, 20)
 
 
 def _mine(view: View) -> Iterator[Hypothesis]:
-    for family in (audio, samples):
+    for family in (audio, audio_log, loudness, samples):
         yield from family.propose(view)
 
 
@@ -141,3 +141,24 @@ def test_recognises_filters(scale: str, area: bool) -> None:
     bank = Bank(scale, area, 22050.0, 0.0, 8000.0, 513, 80)
     assert recognise(filters(bank).float()) == bank
     assert recognise(torch.rand(20, 65)) is None
+
+
+class Levelled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        level = torch.sqrt(x.pow(2).mean(dim=-1, keepdim=True) + 1e-8)
+        return torch.tanh(x / level)
+
+
+@pytest.mark.parametrize(
+    ("measure", "said"),
+    [
+        (lambda x: x.square().mean(-1, keepdim=True).sqrt(), None),
+        (lambda x: x.abs().mean(-1, keepdim=True), "as mean magnitude"),
+        (lambda x: x.abs().amax(-1, keepdim=True), "as peak"),
+    ],
+)
+def test_loudness(explain: Explain, measure: Callable[[Tensor], Tensor], said: str | None) -> None:
+    x = torch.randn(3, 64, generator=torch.Generator().manual_seed(1))
+    found = explain(Levelled(), lambda x: torch.tanh(x / measure(x)), (x,))
+    chosen = [c.group.first.candidate for f in found for c in f.trial.chosen]
+    assert chosen == ([said] if said else [])

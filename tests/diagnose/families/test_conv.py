@@ -11,7 +11,17 @@ from torch import nn
 from torch.nn import functional
 
 from parity.diagnose.engine import Explained
-from parity.diagnose.families import conv, padding, streaming, trim, weight_norm, weights
+from parity.diagnose.families import (
+    conv,
+    conv_transposed,
+    history,
+    padding,
+    pool_border,
+    streaming,
+    trim,
+    weight_norm,
+    weights,
+)
 from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.view import View
 
@@ -20,7 +30,9 @@ Explain = Callable[..., list[Explained]]
 
 
 def _mine(view: View) -> Iterator[Hypothesis]:
-    for family in (conv, padding, streaming, trim, weight_norm, weights):
+    for family in (
+        conv, conv_transposed, history, padding, pool_border, streaming, trim, weight_norm, weights,
+    ):  # fmt: skip
         yield from family.propose(view)
 
 
@@ -37,11 +49,9 @@ def _filled(module: nn.Module) -> nn.Module:
 
 
 def causes(found: list[Explained]) -> list[str]:
-    names = []
-    for one in found:
-        for chosen in one.trial.chosen:
-            names.append(f"{chosen.group.first.family}.{chosen.group.first.parameter}")
-    return names
+    return [
+        f"{c.group.first.family}.{c.group.first.parameter}" for f in found for c in f.trial.chosen
+    ]
 
 
 CONV = _filled(nn.Conv1d(4, 6, 5, padding=4, dilation=2, groups=2))

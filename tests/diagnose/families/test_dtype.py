@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 
 import pytest
@@ -10,14 +10,21 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from parity.diagnose.families import dtype
+from parity.diagnose.families import dtype, dtype_weights
+from parity.diagnose.hypothesis import Hypothesis
+from parity.diagnose.view import View
 
 Tensor = torch.Tensor
 
 
+def both(view: View) -> Iterator[Hypothesis]:
+    yield from dtype.propose(view)
+    yield from dtype_weights.propose(view)
+
+
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", dtype.propose)
+    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", both)
 
 
 class Block(nn.Module):

@@ -89,6 +89,17 @@ class HandLayer(nn.Module):
         return self.weight[:, None, None] * y + self.bias[:, None, None]
 
 
+class Weighted(nn.Module):
+    """Multiplied before it is divided."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight * torch.rsqrt(x.var(-1, keepdim=True) + 1e-5)
+
+
 class HandDeviation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-3)
@@ -128,11 +139,16 @@ class HandBatch(nn.Module):
         return shift / torch.sqrt(self.var.view(1, -1, 1, 1) + 1e-3)
 
 
-LAYER, RMS, FIRST = spread(Layer()), spread(HandRms()), spread(HandLayer())
+LAYER, RMS, FIRST, WEIGHTED = (
+    spread(Layer()),
+    spread(HandRms()),
+    spread(HandLayer()),
+    spread(Weighted()),
+)
 GROUP = spread(nn.Sequential(nn.GroupNorm(4, 8)))
 BATCH = spread(nn.Sequential(nn.BatchNorm2d(8)))
 HAND_GROUP, LENGTH, HAND_BATCH = spread(HandGroup()), spread(Length()), spread(HandBatch())
-DEVIATION = HandDeviation()
+DEVIATION, SQUASHED = HandDeviation(), nn.Sequential(RMS, nn.Tanh())
 
 
 def layer(change: Callable[[Tensor, nn.LayerNorm], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -154,6 +170,15 @@ def _rms(x: Tensor, eps: float = 1e-5) -> Tensor:
 
 def _half(x: Tensor, n: nn.LayerNorm) -> Tensor:
     return _normal(x.half().float(), n)
+
+
+def _half_rms(x: Tensor, weight: Tensor) -> Tensor:
+    mean = x.float().square().mean(-1, keepdim=True)
+    return x / (mean + 1e-6).half().sqrt() * weight
+
+
+def _squashed_half(x: Tensor) -> Tensor:
+    return torch.tanh(_half_rms(x.half(), (1 + RMS.weight).half()).float())
 
 
 def _first(x: Tensor, axis: int = 1) -> Tensor:
@@ -183,16 +208,19 @@ CASES = {
     "sibling": (LAYER, layer(lambda x, _: _normal(x, LAYER.other)), ROWS, "norm.weight", None),
     "omitted": (LAYER, layer(lambda x, _: x), ROWS, "norm.omitted", None),
     "half": (LAYER, layer(_half), ROWS, "norm.precision", None),
+    "half rms": (SQUASHED, _squashed_half, data(2, 5, 12), "norm.precision", None),
     "rms eps": (RMS, lambda x: _rms(x, 1e-4) * (1 + RMS.weight), ROWS, "norm.eps", 1e-4),
     "offset": (RMS, lambda x: _rms(x, 1e-6) * RMS.weight, ROWS, "norm.weight_offset", None),
     "layer": (RMS, lambda x: functional.layer_norm(x, (12,), 1 + RMS.weight, eps=1e-6),
               ROWS, "norm.kind", None),
     "axis": (FIRST, lambda x: _first(x, 2), MAPS, "norm.axis", None),
+    "weighted": (WEIGHTED, lambda x: x * WEIGHTED.weight / (
+        x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt(), ROWS, "norm.variance", None),
     "biased": (DEVIATION, lambda x: (x - x.mean(-1, keepdim=True))
                / (x.std(-1, correction=0, keepdim=True) + 1e-3), ROWS, "norm.variance", None),
     "groups": (GROUP, lambda x: functional.group_norm(x, 2, GROUP[0].weight, GROUP[0].bias),
                MAPS, "norm.groups", 2),
-    "hand groups": (HAND_GROUP, lambda x: _hand_group(x, 8), MAPS, "norm.groups", 8),
+    "hand groups": (HAND_GROUP, lambda x: _hand_group(x, 2), MAPS, "norm.groups", 2),
     "length": (LENGTH, lambda x: functional.normalize(x, dim=-1) * LENGTH.gamma,
                ROWS, "norm.kind", None),
     "batch": (BATCH, lambda x: _batch(

@@ -123,8 +123,6 @@ def test_what_is_turned_and_how(
     found = explain(reference, lambda x: own(x, angles(12, scale=0.4)), [X])
     assert cause(found) == "rope.scaling"
     assert value(found) == pytest.approx(0.4, rel=1e-4)
-    turned = a[:, None, None, :].transpose(0, 2)[..., :3, :, :].transpose(1, 2)
-    del turned
     along_heads = a[:3][None, :, None]
     assert cause(explain(reference, lambda x: own(x, along_heads), [X])) == "rope.axis"
 

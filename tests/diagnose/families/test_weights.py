@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from parity.diagnose.engine import Explained
 from parity.diagnose.families import (
+    weight_function,
     weight_lost,
     weight_norm,
     weight_order,
@@ -23,10 +24,11 @@ from parity.diagnose.view import View
 
 Tensor = torch.Tensor
 Explain = Callable[..., list[Explained]]
+FAMILIES = (weights, weight_function, weight_lost, weight_norm, weight_order, weight_source)
 
 
 def _mine(view: View) -> Iterator[Hypothesis]:
-    for family in (weights, weight_lost, weight_norm, weight_order, weight_source):
+    for family in FAMILIES:
         yield from family.propose(view)
 
 
@@ -156,7 +158,7 @@ FOLDED = _filled(Folded())
     ("fold", "cause"),
     [
         (lambda v, g: g * v / v.norm(dim=(1, 2), keepdim=True), None),
-        (lambda v, g: v / v.norm(dim=(1, 2), keepdim=True), "weights.norm"),
+        (lambda v, _: v / v.norm(dim=(1, 2), keepdim=True), "weights.norm"),
         (lambda v, g: g * v, "weights.norm"),
         (lambda v, g: g * v / v.norm(), "weights.norm"),
     ],
@@ -178,3 +180,41 @@ def test_weight_norm(
         f"{c.group.first.family}.{c.group.first.parameter}" for f in found for c in f.trial.chosen
     ]
     assert names == ([cause] if cause else [])
+
+
+class Snake(nn.Module):
+    """Parameters kept as logarithms, and a table kept as sums and counts."""
+
+    sums: Tensor
+    counts: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha, self.beta = nn.Parameter(torch.zeros(6)), nn.Parameter(torch.zeros(6))
+        generator = torch.Generator().manual_seed(8)
+        self.register_buffer("sums", torch.randn(5, 6, generator=generator))
+        self.register_buffer("counts", 1 + torch.rand(5, generator=generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        table = self.sums / self.counts[:, None]
+        x = x + functional.embedding(torch.tensor([3, 1, 0, 4]), table)
+        return x + torch.sin(x * self.alpha.exp()) ** 2 / self.beta.exp()
+
+
+SNAKE = _filled(Snake())
+
+
+@pytest.mark.parametrize(("logs", "divide"), [(True, True), (False, True), (True, False)])
+def test_kept_in_another_form(explain: Explain, logs: bool, divide: bool) -> None:
+    alpha, beta = (SNAKE.alpha.exp(), SNAKE.beta.exp()) if logs else (SNAKE.alpha, SNAKE.beta)
+    table = SNAKE.sums / SNAKE.counts[:, None] if divide else SNAKE.sums
+
+    def port(x: Tensor) -> Tensor:
+        x = x + table[[3, 1, 0, 4]]
+        return x + torch.sin(x * alpha) ** 2 / beta
+
+    x = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(7))
+    found = explain(SNAKE, port, (x,))
+    said = [c.group.first.candidate for one in found for c in one.trial.chosen]
+    expected = "all taken as stored" if divide else "the table alone"
+    assert said == ([] if logs and divide else [expected])
