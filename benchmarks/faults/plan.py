@@ -86,9 +86,7 @@ def _clean(pairs: dict[str, Pair]) -> list[Setup]:
             ("modules", "blocks"),
             range(len(pair.cases)),
         ):
-            setups.append(
-                Setup(subject, (), taps, precision, variant, case=case, condition=CLEAN)
-            )
+            setups.append(Setup(subject, (), taps, precision, variant, case=case, condition=CLEAN))
     chance = random.Random(SEED)  # noqa: S311
     chance.shuffle(setups)
     return setups[:CLEAN_RUNS]

@@ -140,7 +140,7 @@ def run_trial(setup: Setup, limits: Limits | None = None) -> Outcome:
             outcome.baselines |= _baselines(prepared, candidate, setup)
     except ParityError as error:
         outcome.problem = str(error)
-    except Exception as error:  # noqa: BLE001 - a crash is a failed trial, and the bench goes on
+    except Exception as error:
         outcome.problem = f"{type(error).__name__}: {error}"
     return outcome
 
@@ -247,9 +247,7 @@ def _baselines(prepared: _Prepared, candidate: Path, setup: Setup) -> Mapping[st
     return {name: _first(prepared, candidate, fault, rule) for name, rule in rules.items()}
 
 
-def _first(
-    prepared: _Prepared, candidate: Path, fault: Fault, bounds: Mapping[str, float]
-) -> bool:
+def _first(prepared: _Prepared, candidate: Path, fault: Fault, bounds: Mapping[str, float]) -> bool:
     from parity.tolerance import build_rule, preset  # noqa: PLC0415 - only this needs them
 
     tolerance = preset("fp32").with_rules([("*", build_rule(**bounds))])

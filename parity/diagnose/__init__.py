@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from parity.diagnose.result import Diagnosis, Finding, FindingSite, Grade, Unexplained, Verdict
 
 if TYPE_CHECKING:
-    from parity.diagnose.whole import diagnose
     from parity.diagnose.search import Limits
+    from parity.diagnose.whole import diagnose
 
 __all__ = [
     "Diagnosis",

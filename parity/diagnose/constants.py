@@ -64,8 +64,8 @@ class Constants:
         """Whether a value comes from the program's input without having met a weight matrix."""
         return value not in self._tape.cooked
 
-    def named(self) -> dict[str, int]:
-        """All parameters and buffers that the run read, by name."""
+    def named(self) -> dict[str, Tensor]:
+        """All parameters and buffers of the model with numbers in them, by name."""
         return self._tape.named
 
     def _is_made(self, node: Node) -> bool:
@@ -89,7 +89,7 @@ class _OfTape:
         for node in tape.nodes:
             if node.span < 0:
                 self.given.update(node.inputs)  # the program's own tensors: its inputs
-        self.named = {v.name: i for i, v in enumerate(tape.values) if v.node == LEAF and v.name}
+        self.named = _named(tape)
         self.cooked: set[int] = set()
         draws = set(tape.draws)
         self.cooked |= draws
@@ -109,6 +109,20 @@ class _OfTape:
             if len(known.shape) >= 2 and float(tape.leaves[value].tensor.min()) >= 0:
                 return False
         return True
+
+
+def _named(tape: Tape) -> dict[str, Tensor]:
+    """What the run read and what else its modules hold: an expert that was not asked, say."""
+    found = {
+        known.name: tape.leaves[value].tensor
+        for value, known in enumerate(tape.values)
+        if known.node == LEAF and known.name
+    }
+    modules = {s.path: s.module for s in tape.spans if s.parent < 0 and s.module is not None}
+    for path, module in modules.items():
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            found.setdefault(f"{path}.{name}", tensor.detach())
+    return {n: t for n, t in found.items() if t.is_floating_point() and t.numel()}
 
 
 _VIEWS: weakref.WeakKeyDictionary[View, Constants] = weakref.WeakKeyDictionary()

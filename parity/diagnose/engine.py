@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-
 from parity.diagnose.families import propose_all
 from parity.diagnose.groups import Group, group
 from parity.diagnose.hypothesis import pattern_of
 from parity.diagnose.relocate import Relocator
-from parity.diagnose.search import Limits, Trial, alpha, search, tell_apart
+from parity.diagnose.search import Chosen, Limits, Trial, alpha, search, tell_apart
 from parity.diagnose.view import View
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
@@ -111,6 +110,7 @@ class Engine:
         self._cuts: dict[int, list[Tap]] = {}
         self._floors: dict[str, float] = {}
         self._hopeless: set[str] = set()
+        self._locals: list[Local] = []
 
     def peel(self) -> None:
         """Explain what can be explained, round after round."""
@@ -123,7 +123,7 @@ class Engine:
                 hidden=self.hidden,
                 loose=self.loose,
             )
-            self.compared = len(locals_)
+            self.compared, self._locals = len(locals_), locals_
             self._cuts = known_taps(self.tape, self.candidate, self.hidden)
             origins = self.origins(locals_)
             if self._hide_equivalents(origins):
@@ -227,7 +227,8 @@ class Engine:
         kind = pattern_of(origin.path)
         # Where one of many places of a kind could not be explained, the others will hardly be.
         limits = replace(self.limits, depth=1) if kind in self._hopeless else self.limits
-        trials, nearest = search(origin.segment, groups, limits)
+        hints = {one.group.first.name for e in self.explained for one in e.trial.chosen}
+        trials, nearest = search(origin.segment, groups, limits, hints=hints)
         self.failed[origin.path] = (origin, nearest)
         if not trials:
             self._hopeless.add(kind)
@@ -237,23 +238,33 @@ class Engine:
     def _known_again(self, origin: Origin, groups: Sequence[Group]) -> Explained | None:
         """What explained another place of the same kind, if it explains this one."""
         by_kind = {g.first.kind: g for g in groups if not g.narrow}
-        for earlier in self.explained:
-            chosen = []
-            for one in earlier.trial.chosen:
-                same = by_kind.get(one.group.first.kind)
-                if same is None:
-                    break
-                chosen.append(type(one)(same, one.value))
-            else:
-                trial = Trial(tuple(chosen), math.inf)
-                error = origin.segment.error_with(trial.edits)
-                if error <= origin.segment.floor:
-                    return self._choose(origin, [Trial(trial.chosen, error)])
+        segment = origin.segment
+        for changes in self._known_changes():
+            known = [by_kind.get(one.group.first.kind) for one in changes]
+            chosen = tuple(
+                Chosen(group, one.value)
+                for group, one in zip(known, changes, strict=True)
+                if group is not None
+            )
+            if len(chosen) < len(changes):
+                continue
+            trial = Trial(chosen, segment.error_with(e for one in chosen for e in one.edits))
+            if trial.error <= segment.floor:
+                return self._choose(origin, [trial])
         return None
+
+    def _known_changes(self) -> list[tuple[Chosen, ...]]:
+        """The changes of earlier findings: each alone, then those that were found together."""
+        trials = [earlier.trial.chosen for earlier in self.explained]
+        alone = {one.group.key: (one,) for chosen in trials for one in chosen}
+        together = {tuple(c.group.key for c in chosen): chosen for chosen in trials}
+        return [*alone.values(), *(c for c in together.values() if len(c) > 1)]
 
     def _choose(self, origin: Origin, trials: Sequence[Trial]) -> Explained:
         """The trial that also holds at other calls; those that hold as well are alternatives."""
         others = [self.segment(local.tap) for local in self._others(origin)]
+        # A change that is made at every call must not spoil those at which nothing differs.
+        others += [self.segment(local.tap) for local in self._agreeing(origin)]
         judged = []
         for trial in trials[:12]:
             worst = max([self._at(other, trial) for other in others], default=0.0)
@@ -283,13 +294,28 @@ class Engine:
         picks = [rest[-1], max(rest, key=lambda one: one.error), rest[len(rest) // 2]]
         return list({id(one): one for one in picks}.values())[:_OTHER_CALLS]
 
+    def _agreeing(self, origin: Origin) -> list[Local]:
+        """Up to two calls of the same tap at which the candidate does as the reference does."""
+        key = origin.segment.tap.key
+        differing = {id(local.tap) for local in origin.calls}
+        known = [
+            local
+            for local in self._locals
+            if (local.tap.key.path, local.tap.key.port) == (key.path, key.port)
+            and not local.uncertain
+            and id(local.tap) not in differing
+            and local.error <= origin.segment.floor
+        ]
+        return known[:: max(1, len(known) - 1)][:2]
+
     def _at(self, segment: Segment, trial: Trial) -> float:
         """Error at another call under the same changes, over the noise floor there."""
         moved = self.relocator.everywhere(trial.edits)
         inside = {*segment.nodes, ~segment.tap_number}
         edits = [edit for node, some in moved.items() if node in inside for edit in some]
         if not edits:
-            return math.inf
+            # Out of reach of the change: then nothing may differ there.
+            return segment.error / segment.floor
         return segment.error_with(edits) / segment.floor
 
 
@@ -301,7 +327,7 @@ _MOST_ALIKE = 10
 def _parted(
     segment: Segment, best: Trial, alike: Sequence[Trial]
 ) -> tuple[list[tuple[Trial, float]], list[Trial]]:
-    """Which of the trials that explain a tap alike would differ on other inputs, and which never."""
+    """Which of the trials that explain a tap alike differ on other inputs, and which never do."""
     alternatives, synonyms = [], []
     for trial in sorted(alike, key=lambda t: t.cost)[:_MOST_ALIKE]:
         scale = tell_apart(segment, best, trial)

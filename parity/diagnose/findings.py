@@ -228,13 +228,18 @@ def _evidence(members: Sequence[tuple[Explained, Chosen]]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def unexplained_of(engine: Engine) -> tuple[Unexplained, ...]:
-    """The taps that nothing explained, in the order of execution."""
+def unexplained_of(engine: Engine, *, structured: bool = False) -> tuple[Unexplained, ...]:
+    """The taps that nothing explained, in the order of execution.
+
+    Args:
+        engine: after its work.
+        structured: whether lengths or numbers of calls were found to differ.
+    """
     found = []
     for origin, nearest in engine.failed.values():
         segment = origin.segment
         key = segment.tap.key
-        if engine.explained and _is_count(segment):
+        if (engine.explained or structured) and _is_count(segment):
             continue  # how many frames there were follows from what was found
         explains = 0.0
         if nearest is not None and segment.error > 0 and math.isfinite(segment.error):

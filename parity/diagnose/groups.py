@@ -43,7 +43,7 @@ class Group:
     def cost(self) -> float:
         """How far-fetched it is."""
         # What is fixed beforehand and still fits says more than what was fitted.
-        fitted = 0.5 if self.solve is not None else 0.0
+        fitted = 0.5 if self.solve is not None and self.solve.low < self.solve.high else 0.0
         return self.first.cost + fitted + (0.05 if self.narrow else 0.0)
 
     @property
@@ -58,7 +58,7 @@ class Group:
 
 
 def group(hypotheses: Iterable[Hypothesis]) -> list[Group]:
-    """Group by what is said and the kind of place, and once more by place where these are several."""
+    """Group by what is said and the kind of place; and by place, where these are several."""
     by_kind: dict[tuple[str, str], list[Hypothesis]] = {}
     for hypothesis in hypotheses:
         by_kind.setdefault(hypothesis.kind, []).append(hypothesis)

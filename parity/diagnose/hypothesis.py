@@ -69,7 +69,7 @@ class Hypothesis:
         family: which convention it concerns (`norm`).
         parameter: of the family (`eps`).
         reference: what the reference does there, in a few words or as a number.
-        candidate: what the candidate would do, in the same way; `{value}` stands for what is solved.
+        candidate: what the candidate would do, in the same way; `{value}` is what is solved for.
         site: where.
         edits: the operations to replace; empty for one that is solved.
         solve: the parameter to solve for, if there is one.

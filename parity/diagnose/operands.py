@@ -106,8 +106,9 @@ def rerun(operands: Operands, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
         return rerun(default.operands, args, kwargs)
     if not isinstance(default, partial):
         return default()
-    inner = default.args[0] if default.args else None
+    *bound, inner = default.args or (None,)
     if isinstance(inner, Operands):
+        # What was bound before is part of the earlier change: how it was moved here, say.
         again = replace(inner, args=args, kwargs=kwargs, default=_Again(inner, args, kwargs))
-        return default.func(again)
+        return default.func(*bound, again)
     return default.func(*args, **kwargs)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
+from typing import Any
 
-from parity.localize.execute import Edit
+from parity.localize.execute import Edit, Operands
 from parity.localize.tape import LEAF, Node, Span, Tape, refs_of
 
 __all__ = ["Relocator"]
+
+
+def _or_as_it_is(apply: Callable[[Operands], Any], operands: Operands) -> Any:
+    """A change that was made for another call; where it does not fit, nothing is changed."""
+    try:
+        return apply(operands)
+    except (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError):
+        return operands.default()
 
 
 class Relocator:
@@ -77,7 +86,8 @@ class Relocator:
         reads = [self._value(value, node, other) for value in edit.reads]
         if any(value is None for value in reads):
             return None
-        return Edit(other.index, edit.apply, tuple(v for v in reads if v is not None))
+        reads_there = tuple(v for v in reads if v is not None)
+        return Edit(other.index, partial(_or_as_it_is, edit.apply), reads_there)
 
     def _value(self, value: int, node: Node, other: Node) -> int | None:
         """What `value`, read by `node`, is for `other`."""
@@ -110,14 +120,15 @@ class Relocator:
             return None
         for index in range(theirs.start, theirs.stop):
             other = self._tape.nodes[index]
-            if other.name == node.name and other.occurrence == node.occurrence:
-                if self._place(other, theirs) == place and len(other.outputs) == len(node.outputs):
-                    return other.outputs[node.outputs.index(value)]
+            alike = (other.name, other.occurrence) == (node.name, node.occurrence)
+            fits = len(other.outputs) == len(node.outputs)
+            if alike and fits and self._place(other, theirs) == place:
+                return other.outputs[node.outputs.index(value)]
         return None
 
     def _place(self, node: Node, within: Span) -> tuple[str, ...] | None:
         """The calls between an operation and a call around it, by the ends of their paths."""
-        names = []
+        names: list[str] = []
         for span in self._tape.enclosing(node):
             if span is within:
                 return tuple(names)

@@ -1,10 +1,10 @@
-"""Finds which hypotheses, one or several together, turn the reference into the candidate at a tap."""
+"""Finds the hypotheses, one or several, that turn the reference into the candidate at a tap."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,11 @@ from parity.localize.segment import Segment
 
 __all__ = ["Chosen", "Limits", "Trial", "alpha", "search", "tell_apart"]
 
+# In sets of changes: only the most promising of those that are solved for, nothing far-fetched,
+# and nothing that is too small beside the error to be seen.
+_MOST_SOLVED = 12
+_FAR_FETCHED = 3.0
+_TOO_SMALL = 0.02
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -32,7 +37,7 @@ class Limits:
 
     depth: int = 4
     beam: int = 6
-    seconds: float = 15.0
+    seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +87,11 @@ class Trial:
 
 
 def search(
-    segment: Segment, groups: Sequence[Group], limits: Limits | None = None
+    segment: Segment,
+    groups: Sequence[Group],
+    limits: Limits | None = None,
+    *,
+    hints: Collection[str] = (),
 ) -> tuple[list[Trial], Trial | None]:
     """Trials that explain a tap down to its noise floor, fewest changes first.
 
@@ -90,67 +99,106 @@ def search(
         segment: the tap.
         groups: what may be changed.
         limits: how far to go.
+        hints: names of hypotheses that hold elsewhere, and are likely to hold here too.
 
     Returns:
         All trials of the least number of changes that explain the tap, the most likely first; and
-        the best that does not explain it, for a report of what is nearest.
+        the single change that comes nearest if none does, for a report.
     """
-    return _Search(segment, groups, limits or Limits()).go()
+    return _Search(segment, groups, limits or Limits(), hints).go()
 
 
 class _Search:
-    def __init__(self, segment: Segment, groups: Sequence[Group], limits: Limits) -> None:
+    def __init__(
+        self, segment: Segment, groups: Sequence[Group], limits: Limits, hints: Collection[str]
+    ) -> None:
         self.segment = segment
-        self.groups = groups
         self.limits = limits
+        self.hints = hints
         self.stop_at = time.monotonic() + limits.seconds
         self.nearest: Trial | None = None
         self._seen: set[frozenset[tuple[str, str, str]]] = set()
-        self._active: list[Group] = list(groups)
+        self._pool: list[Group] = list(groups)
+        self._effects: dict[int, float] = {}
 
     def go(self) -> tuple[list[Trial], Trial | None]:
-        states = [Trial((), self.segment.error)]
+        start = Trial((), self.segment.error)
+        found = self._alone(start)
+        self.nearest = min(found, key=lambda t: t.error, default=None)
+        states = [start]
         for depth in range(self.limits.depth):
-            found = [trial for state in states for trial in self._extend(state)]
-            if depth == 0:
-                self._keep_what_acts(found)
-            accepted = [
-                t for t in found if t.error <= self.segment.floor and self._needs_all(t)
-            ]
+            if depth:
+                found = [trial for state in states for trial in self._extend(state)]
+            else:
+                self._keep_what_helps(found)
+            accepted = [t for t in found if t.error <= self.segment.floor and self._needs_all(t)]
             if accepted:
                 return sorted(accepted, key=lambda t: (t.cost, t.error)), self.nearest
+            if not depth:
+                hinted = self._hinted(start)
+                if hinted.error <= self.segment.floor and self._needs_all(hinted):
+                    return [hinted], self.nearest
+                found = [*found, hinted]
             states = self._beam(found)
             if not states or time.monotonic() > self.stop_at:
                 break
         return [], self.nearest
 
-    def _needs_all(self, trial: Trial) -> bool:
-        """Whether none of the changes could be left out."""
-        if len(trial.chosen) < 2:
-            return True
-        return all(
-            not self.segment.error_with(
-                edit for one in trial.chosen if one is not left_out for edit in one.edits
-            )
-            <= self.segment.floor
-            for left_out in trial.chosen
-        )
+    def _alone(self, start: Trial) -> list[Trial]:
+        """Each change by itself, and how much it changes."""
+        found = []
+        for group in self._pool:
+            trial = self._try(start, group)
+            if trial is None:
+                continue
+            self._seen.add(trial.names)
+            self._effects[id(group)] = self._effect(trial)
+            found.append(trial)
+        return found
 
-    def _extend(self, state: Trial) -> Iterable[Trial]:
-        for group in self._active:
+    def _effect(self, trial: Trial) -> float:
+        try:
+            return relative_error(self.segment.run(trial.edits), self.segment.ours)[0]
+        except _FAILURES:
+            return 0.0
+
+    def _keep_what_helps(self, found: Sequence[Trial]) -> None:
+        """What changes nothing alone is not tried with others, nor what seldom is the cause."""
+        before = self.segment.error
+        solved = sorted(
+            (t for t in found if t.chosen[0].value is not None and t.error < 0.98 * before),
+            key=lambda t: t.error,
+        )[:_MOST_SOLVED]
+        fixed = [t for t in found if t.chosen[0].value is None]
+        self._pool = [
+            t.chosen[0].group
+            for t in (*fixed, *solved)
+            if self._effects[id(t.chosen[0].group)] > 0 and t.chosen[0].group.cost < _FAR_FETCHED
+        ]
+
+    def _hinted(self, start: Trial) -> Trial:
+        """What holds elsewhere, one after the other, as long as it brings the reference nearer."""
+        best = start
+        for group in [g for g in self._pool if g.first.name in self.hints and not g.narrow]:
+            trial = self._try(best, group)
+            if trial is not None and trial.error < 0.99 * best.error:
+                best = trial
+        return best
+
+    def _extend(self, state: Trial) -> Iterator[Trial]:
+        for group in self._pool:
             if time.monotonic() > self.stop_at:
                 return
+            # Too small to matter yet: its turn comes when the larger causes are out of the way.
+            if self._effects[id(group)] < _TOO_SMALL * state.error:
+                continue
             names = state.names | {group.key}
             if names in self._seen or group.key in state.names:
                 continue
             self._seen.add(names)
             trial = self._try(state, group)
-            if trial is None:
-                continue
-            # Of several changes that do not explain it each says little: the nearest is one.
-            if not state.chosen and (self.nearest is None or trial.error < self.nearest.error):
-                self.nearest = trial
-            yield trial
+            if trial is not None:
+                yield trial
 
     def _try(self, state: Trial, group: Group) -> Trial | None:
         before = state.edits
@@ -166,17 +214,25 @@ class _Search:
             return None
         return Trial((*state.chosen, Chosen(group, value)), error)
 
-    def _keep_what_acts(self, found: Sequence[Trial]) -> None:
-        """Changes that make no difference alone are not tried with others."""
-        before = self.segment.error
-        acts = {id(t.chosen[0].group) for t in found if abs(t.error - before) > 1e-9 * before}
-        self._active = [group for group in self.groups if id(group) in acts]
+    def _needs_all(self, trial: Trial) -> bool:
+        """Whether none of the changes could be left out."""
+        if len(trial.chosen) < 2:
+            return True
+        return all(
+            not self.segment.error_with(
+                edit for one in trial.chosen if one is not left_out for edit in one.edits
+            )
+            <= self.segment.floor
+            for left_out in trial.chosen
+        )
 
     def _beam(self, found: Sequence[Trial]) -> list[Trial]:
         """The best trials, at most two of which end in the same place."""
         kept: list[Trial] = []
         ends: dict[str, int] = {}
         for trial in sorted(found, key=lambda t: t.error):
+            if not trial.chosen:
+                continue
             place = trial.chosen[-1].group.first.site.kind
             if ends.get(place, 0) >= 2:
                 continue

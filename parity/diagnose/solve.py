@@ -17,6 +17,7 @@ Run = Callable[[tuple[Edit, ...]], Tensor]
 
 COARSE = 9
 STEPS = 8
+HALVINGS = 4
 MOST_INTEGERS = 96
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, ZeroDivisionError)
 
@@ -34,15 +35,22 @@ def solve_for(solve: Solve, run: Run, theirs: Tensor) -> tuple[float, float]:
     """
     search = _Search(solve, run, theirs)
     if solve.scale == "integer":
-        low, high = math.ceil(solve.low), math.floor(solve.high)
-        for value in range(low, min(high, low + MOST_INTEGERS) + 1):
-            search.try_value(float(value))
+        for value in _integers(solve):
+            search.try_value(value)
         return search.best
     for value in (*solve.guesses, *_spread(solve)):
         if solve.low <= value <= solve.high:
             search.try_value(value)
     search.refine()
     return search.best
+
+
+def _integers(solve: Solve) -> list[float]:
+    """The whole numbers of the range, guesses and small ones first, as many as are tried."""
+    low, high = math.ceil(solve.low), math.floor(solve.high)
+    near = sorted(range(low, high + 1), key=abs) if high - low < 10_000 else []
+    values = [*(g for g in solve.guesses if low <= g <= high), *map(float, near)]
+    return list(dict.fromkeys(values))[:MOST_INTEGERS]
 
 
 def _spread(solve: Solve) -> list[float]:
@@ -81,9 +89,19 @@ class _Search:
             step = self._step(value)
             if step is None:
                 return
-            self.try_value(min(max(step, self.solve.low), self.solve.high))
+            # A step that goes too far is halved: far from the solution the tensor bends.
+            for _ in range(HALVINGS):
+                self.try_value(min(max(step, self.solve.low), self.solve.high))
+                if self.best[1] < before:
+                    break
+                step = self._between(value, step)
             if not self.best[1] < 0.9 * before:
                 return
+
+    def _between(self, value: float, step: float) -> float:
+        if self.solve.scale == "log":
+            return math.sqrt(max(value, 1e-300) * max(step, 1e-300))
+        return (value + step) / 2
 
     def _step(self, value: float) -> float | None:
         inner = math.log(max(value, 1e-300)) if self.solve.scale == "log" else value

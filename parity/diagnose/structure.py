@@ -129,14 +129,10 @@ def _passes(prompt: Prompt) -> list[Finding]:
     at = prompt.tap.key if prompt.tap is not None else key
     if prompt.entry in ("after", "before"):
         where = f"{rows} {prompt.entry} the tokens, in one pass"
-        found.append(
-            _finding(("control", "order"), own, where, at, grade, evidence=(left,))
-        )
+        found.append(_finding(("control", "order"), own, where, at, grade, evidence=(left,)))
     elif prompt.entry:
         where = f"their {prompt.entry} added to every token's embedding"
-        found.append(
-            _finding(("conditioning", "combine"), own, where, at, grade, evidence=(left,))
-        )
+        found.append(_finding(("conditioning", "combine"), own, where, at, grade, evidence=(left,)))
     else:
         unused = Grade.HIGH if prompt.error <= prompt.floor else Grade.WORTH_TRYING
         found.append(
@@ -160,8 +156,8 @@ def _shift_finding(shift: Shift) -> Finding:
         Grade.HIGH,
         value=float(shift.by),
         evidence=(
-            f"on the candidate's own inputs {shift.tap.key.path} differs by {shift.before:.1e} call "
-            f"by call, and by {shift.error:.1e} with the calls moved by {shift.by}",
+            f"on the candidate's own inputs {shift.tap.key.path} differs by {shift.before:.1e} "
+            f"call by call, and by {shift.error:.1e} with the calls moved by {shift.by}",
         ),
     )
 
@@ -179,9 +175,7 @@ def _ending_finding(ending: Ending) -> Finding:
         ending.tap.key,
         Grade.HIGH,
         value=float(ending.candidate),
-        evidence=(
-            f"{ending.tap.key.path} says the same at every step that both make; {flagged}",
-        ),
+        evidence=(f"{ending.tap.key.path} says the same at every step that both make; {flagged}",),
     )
 
 

@@ -15,7 +15,7 @@ from parity.align import Mode
 from parity.diagnose.engine import Engine
 from parity.diagnose.findings import Cause, causes_of, unexplained_of
 from parity.diagnose.relocate import Relocator
-from parity.diagnose.result import Diagnosis, Grade, Verdict
+from parity.diagnose.result import Diagnosis, Grade, Unexplained, Verdict
 from parity.diagnose.search import Limits
 from parity.diagnose.structure import Structure, settle
 from parity.localize.candidate import Candidate
@@ -87,7 +87,9 @@ def diagnose(
     )
     engine.peel()
     causes = causes_of(engine)
-    result = _with_output(engine, causes, _output(engine.tape, engine.candidate, output), say)
+    unexplained = unexplained_of(engine, structured=bool(structure.findings))
+    at = _output(engine.tape, engine.candidate, output)
+    result = _with_output(engine, causes, unexplained, at, say)
     return replace(
         _with_structure(result, structure, before),
         notes=notes,
@@ -131,7 +133,11 @@ def _output(tape: Tape, candidate: Candidate, named: str) -> Tap | None:
 
 
 def _with_output(
-    engine: Engine, causes: Sequence[Cause], output: Tap | None, say: Callable[[str], None]
+    engine: Engine,
+    causes: Sequence[Cause],
+    unexplained: tuple[Unexplained, ...],
+    output: Tap | None,
+    say: Callable[[str], None],
 ) -> Diagnosis:
     """The diagnosis, with the share of the output's error that each finding accounts for."""
     errors = [math.nan] * (len(causes) + 1)
@@ -143,7 +149,6 @@ def _with_output(
         replace(cause.finding, explained_output=_share(errors[place], errors[place + 1], errors[0]))
         for place, cause in enumerate(causes)
     )
-    unexplained = unexplained_of(engine)
     return Diagnosis(
         verdict=_verdict(engine, findings, unexplained),
         findings=findings,

@@ -11,7 +11,7 @@ import torch
 from parity.align import TensorView
 from parity.diffing.rows import Row
 from parity.diffing.source import TensorSource
-from parity.tensors import TapKey, Tier
+from parity.tensors import TapKey
 
 __all__ = ["Candidate", "to_torch"]
 

@@ -91,9 +91,9 @@ class Machine:
         """Change what a tap captures, where that is asked for."""
         value = self.tape.taps[number].value
         for edit in self.edits.get(~number, ()):
-            tensor = self.read(value)
             reads = tuple(map(self.read, edit.reads))
-            self.env[value] = edit.apply(Operands((tensor,), {}, lambda t=tensor: t, reads))
+            read = partial(self.read, value)
+            self.env[value] = edit.apply(Operands((read(),), {}, read, reads))
 
     def _leaf(self, value: int) -> Tensor:
         if self.tape.values[value].node != LEAF:

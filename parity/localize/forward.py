@@ -1,4 +1,4 @@
-"""Runs the whole reference: with operations replaced, or with a candidate's tensor put in somewhere."""
+"""Runs the whole reference: with operations replaced, or with tensors of the candidate put in."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def forward(
         ends.setdefault(time, []).append(value)
 
     changed: dict[int, list[int]] = {}
-    for node in edits or {}:
-        if node < 0:
-            changed.setdefault(tape.taps[~node].at, []).append(~node)
+    for place in edits or {}:
+        if place < 0:
+            changed.setdefault(tape.taps[~place].at, []).append(~place)
 
     def meet(time: int) -> None:
         for number in sorted(changed.get(time, ())):

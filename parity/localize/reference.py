@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
@@ -262,7 +261,7 @@ def match_again(
 
 
 def _shifted(record: TapRecord, shifts: Mapping[str, int]) -> TapRecord:
-    """A record under the number of the reference's call; what comes before those gets its own phase."""
+    """A record under the number of the reference's call; earlier ones get a phase of their own."""
     key = record.key
     by = shifts.get(key.phase, 0)
     if not by:

@@ -43,7 +43,9 @@ class Local:
     hidden: bool = False
 
 
-def known_taps(tape: Tape, candidate: Candidate, hidden: Collection[str] = ()) -> dict[int, list[Tap]]:
+def known_taps(
+    tape: Tape, candidate: Candidate, hidden: Collection[str] = ()
+) -> dict[int, list[Tap]]:
     """The taps that the candidate has a tensor of, by value, in order of capture.
 
     Args:

@@ -127,10 +127,10 @@ class _Finder:
             later = tap.at > time or (tap.at == time and tap.key == self.target.key)
             if later or tap is self.target:
                 continue
-            if tap.at == self.target.at and tap.value == self.target.value:
-                # Captured at the same moment: only what came before the target in the file.
-                if not self._before(tap):
-                    continue
+            same = tap.at == self.target.at and tap.value == self.target.value
+            # Captured at the same moment: only what came before the target in the file.
+            if same and not self._before(tap):
+                continue
             if self.keep_going is not None and self.keep_going(tap):
                 continue
             return tap

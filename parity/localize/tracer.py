@@ -180,7 +180,9 @@ class Tracer(Recorder):
             found = self.spans.running = []
         return found
 
-    def open(self, site: Site, at: Moment, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Span:
+    def open(
+        self, site: Site, at: Moment, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Span:
         """A call begins."""
         with self._lock:
             running, spans = self.running, self.graph.spans
@@ -207,7 +209,9 @@ class Tracer(Recorder):
             span.result = self.as_refs(result)
             span.stop = len(self.graph.nodes)
 
-    def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Call a torch function and note it."""
         if self.closed or self.here.quiet:
             return function(*args, **kwargs)
@@ -227,7 +231,9 @@ class Tracer(Recorder):
         if isinstance(result, bool | int | float | str | torch.dtype | torch.device | torch.Size):
             return result
         with self._lock:
-            self._note(function, place, (args, kwargs), taken, written, result)
+            self._note(
+                function, place, given=(args, kwargs), taken=taken, written=written, result=result
+            )
         return result
 
     def _place(self, name: str) -> Place:
@@ -246,6 +252,7 @@ class Tracer(Recorder):
         self,
         function: Callable[..., Any],
         place: Place,
+        *,
         given: tuple[tuple[Any, ...], dict[str, Any]],
         taken: tuple[Any, Any],
         written: Sequence[torch.Tensor],

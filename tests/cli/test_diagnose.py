@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_torch import write_project
 
 from parity.cli.main import main
 from parity.store import CaptureMeta, CaptureWriter
+from tests_torch import write_project
 
 Result = tuple[int, str, str]
 Parity = Callable[..., Result]

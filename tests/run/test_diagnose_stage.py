@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests_torch import CONFIG, write_project
 
 from parity.diagnose import Verdict
 from parity.diffing import Outcome
@@ -16,6 +15,7 @@ from parity.run.machine import to_json
 from parity.run.references import References
 from parity.run.screen import screen
 from tests_text import text_of
+from tests_torch import CONFIG, write_project
 
 Project = Callable[..., Path]
 

@@ -17,9 +17,7 @@ from parity_torch.build import build_program
 
 __all__ = ["TorchBackend"]
 
-Recording = Callable[
-    [Mapping[str, torch.nn.Module], Options], AbstractContextManager[Recorder]
-]
+Recording = Callable[[Mapping[str, torch.nn.Module], Options], AbstractContextManager[Recorder]]
 
 
 class TorchBackend:

@@ -142,7 +142,7 @@ def _other_functions(view: View, region: Region) -> Iterator[Hypothesis]:
         cost = 1.4 if name in _SELDOM else 1.2 if name == "no activation" else 1.0
         yield Hypothesis(NAME, "function", reference, name, site, (edit,), cost=cost)
     for label, curve in _SLOPES.items():
-        yield _slope(view, region, site, reference, label, curve)
+        yield _slope(view, region, site, reference, form=(label, curve))
     yield _clamp(view, region, site, reference)
 
 
@@ -155,9 +155,11 @@ def _slope(
     region: Region,
     site: Site,
     reference: str,
-    label: str,
-    curve: Callable[[Tensor, float], Tensor],
+    *,
+    form: tuple[str, Callable[[Tensor, float], Tensor]],
 ) -> Hypothesis:
+    label, curve = form
+
     def make(value: float) -> tuple[Edit, ...]:
         return (view.instead(region, lambda x: curve(x, value)),)
 

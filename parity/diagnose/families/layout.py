@@ -142,11 +142,14 @@ def _reshaped(
                     site, (edit,), cost=1.1 + more,
                 )  # fmt: skip
         if len(split) > 1:
+            # A square that is split the other way round is one that was transposed.
+            square = more > 0 and len({run.after[axis] for axis in split}) == 1
+            parameter = "transposed" if square else "flatten"
             for order in _orders(split):
                 edit = _split(node, position, order)
                 names = " by ".join(map(str, order))
                 yield Hypothesis(
-                    NAME, "flatten", "axis split as it stands", f"parts in the order {names}",
+                    NAME, parameter, "axis split as it stands", f"parts in the order {names}",
                     site, (edit,), cost=1.1 + more,
                 )  # fmt: skip
     if sum(len(run.before) > 1 or len(run.after) > 1 for run in runs):

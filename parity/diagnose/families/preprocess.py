@@ -59,8 +59,9 @@ def _range(view: View, constants: Constants, node: Node) -> Iterator[Hypothesis]
     own = float(number)
     if not 16 <= max(abs(own), 1 / abs(own)) <= 1 << 17 or not constants.raw(result):
         return
-    if len(view.shape(result)) < 3 or constants.constant(result):
-        return
+    shape = view.shape(result)
+    if len(shape) < 3 or constants.constant(result) or shape[-1] >= 8 * shape[-2]:
+        return  # sound is long and has few channels
     words = f"pixels {'divided by' if node.name == 'div' else 'times'} {own:g}"
     site = view.site(node)
     for label, change, cost in (
@@ -130,8 +131,14 @@ def _single(view: View, node: Node, place: Place, value: int) -> Iterator[Hypoth
         said = "deviation of each channel"
     for parameter, label, change, cost in options:
         edit = changed(node, {place: _mapped(change)})
-        yield Hypothesis(NAME, parameter, said, label, view.site(node), (edit,), cost=cost)
-    del value
+        name = _named(view, value, parameter)
+        yield Hypothesis(*name, said, label, view.site(node), (edit,), cost=cost)
+
+
+def _named(view: View, value: int, parameter: str) -> tuple[str, str]:
+    """Family and parameter: statistics of colours, or of more channels than there are colours."""
+    colours = max(view.shape(value), default=0) <= 4
+    return (NAME, parameter) if colours else ("norm", "statistics")
 
 
 def _mapped(change: Map) -> Change:
@@ -159,7 +166,7 @@ def _pair(view: View, pair: tuple[tuple[Node, Place, int], ...]) -> Iterator[Hyp
             changed(factor[0], {factor[1]: _mapped(scale)}),
         )
         yield Hypothesis(
-            NAME, "mean", "mean and deviation of each channel", label,
+            *_named(view, shift[2], "mean"), "mean and deviation of each channel", label,
             view.site(pair[0][0]), edits, cost=cost,
         )  # fmt: skip
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import nsmallest
 
 import torch
 
@@ -12,6 +14,7 @@ from parity.diagnose.hypothesis import Hypothesis, Site, pattern_of
 from parity.diagnose.orders import text_order
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
+from parity.localize.tape import Tape
 
 __all__ = ["NAME", "propose"]
 
@@ -25,30 +28,64 @@ _MOST_PARAMETERS = 60  # of a stretch; beyond, only whole modules are looked at
 def propose(view: View) -> Iterator[Hypothesis]:
     """Each parameter, and each module's parameters together, taken from elsewhere."""
     constants = constants_of(view)
-    named = {
-        name: value
-        for name, value in constants.named().items()
-        if view.is_float(value) and view.has(value) and view.tape.leaves[value].tensor.numel()
-    }
-    here = {view.name_of(v): v for v in constants.readers if view.name_of(v) in named}
+    catalogue = _catalogue(view, constants)
+    here = {view.name_of(v): v for v in constants.readers if view.name_of(v) in catalogue.named}
     if len(here) <= _MOST_PARAMETERS:
         for name, value in here.items():
-            yield from _one(view, constants, name, value, named)
-    yield from _modules(view, constants, here, named)
-    yield from _numbered(view, constants, here, named)
+            yield from _one(view, constants, catalogue, name, value)
+    yield from _modules(constants, catalogue, here)
+    yield from _numbered(constants, catalogue, here)
+
+
+class _Catalogue:
+    """The parameters of a model, by shape, by module, and by the lists that modules stand in.
+
+    Attributes:
+        named: all of them.
+        shaped: their names by shape.
+        inside: their names by each of the three innermost modules around them.
+        kinds: by module, what it has: names within it and shapes.
+        lists: by what stands before and after a number in a name, the names by that number.
+    """
+
+    def __init__(self, named: Mapping[str, Tensor]) -> None:
+        self.named = named
+        self.shaped: dict[tuple[int, ...], list[str]] = {}
+        self.lists: dict[tuple[str, str], dict[int, str]] = {}
+        for name, tensor in named.items():
+            self.shaped.setdefault(tuple(tensor.shape), []).append(name)
+            parts = name.split(".")
+            for i, part in enumerate(parts):
+                if part.isdigit():
+                    around = (".".join(parts[:i]), ".".join(parts[i + 1 :]))
+                    self.lists.setdefault(around, {})[int(part)] = name
+        self.inside = _by_prefix(named)
+        self.kinds = {
+            prefix: frozenset((m[len(prefix) :], tuple(named[m].shape)) for m in members)
+            for prefix, members in self.inside.items()
+        }
+        self.alike: dict[frozenset[tuple[str, tuple[int, ...]]], list[str]] = {}
+        for prefix, kind in self.kinds.items():
+            self.alike.setdefault(kind, []).append(prefix)
+
+
+_CATALOGUES: weakref.WeakKeyDictionary[Tape, _Catalogue] = weakref.WeakKeyDictionary()
+
+
+def _catalogue(view: View, constants: Constants) -> _Catalogue:
+    found = _CATALOGUES.get(view.tape)
+    if found is None:
+        found = _CATALOGUES[view.tape] = _Catalogue(constants.named())
+    return found
 
 
 def _one(
-    view: View, constants: Constants, name: str, value: int, named: Mapping[str, int]
+    view: View, constants: Constants, catalogue: _Catalogue, name: str, value: int
 ) -> Iterator[Hypothesis]:
-    readers = constants.readers[value]
-    shape, said = view.shape(value), f"its own {short(name)}"
-    found = sorted(
-        (other for other, v in named.items() if v != value and view.shape(v) == shape),
-        key=lambda other: _distance(name, other),
-    )
-    for other in found[:_MOST_SIBLINGS]:
-        edits = _taken(view, constants, {value: named[other]})
+    readers, said = constants.readers[value], f"its own {short(name)}"
+    found = [other for other in catalogue.shaped[view.shape(value)] if other != name]
+    for other in nsmallest(_MOST_SIBLINGS, found, key=lambda other: _distance(name, other)):
+        edits = _taken(constants, {value: catalogue.named[other]})
         if edits:
             yield Hypothesis(
                 NAME, "source", said, f"that of {relative(name, other)}",
@@ -56,10 +93,9 @@ def _one(
             )  # fmt: skip
 
 
-def _taken(view: View, constants: Constants, sources: Mapping[int, int]) -> tuple[Edit, ...]:
+def _taken(constants: Constants, sources: Mapping[int, Tensor]) -> tuple[Edit, ...]:
     edits: list[Edit] = []
-    for value, source in sources.items():
-        tensor = view.tape.leaves[source].tensor
+    for value, tensor in sources.items():
         edits += _put(constants, value, tensor)
     return tuple(edits)
 
@@ -99,31 +135,27 @@ def relative(name: str, other: str) -> str:
 
 
 def _modules(
-    view: View, constants: Constants, here: Mapping[str, int], named: Mapping[str, int]
+    constants: Constants, catalogue: _Catalogue, here: Mapping[str, int]
 ) -> Iterator[Hypothesis]:
     """All parameters of a module, or of a part of the model, from a like one."""
-    inner = _by_prefix(here)
-    everything = _by_prefix(named)
-    kinds = {p: _kind(view, named, p, members) for p, members in everything.items()}
     count = 0
-    for prefix, members in inner.items():
-        if len(members) < 2 or len(everything[prefix]) > len(members) + 2:
+    for prefix, members in _by_prefix(here).items():
+        if len(members) < 2 or len(catalogue.inside[prefix]) > len(members) + 2:
             continue
-        likes = [p for p, kind in kinds.items() if p != prefix and kind == kinds[prefix]]
-        for other in sorted(likes, key=lambda p: _distance(f"{prefix}.", f"{p}."))[:6]:
+        likes = [p for p in catalogue.alike[catalogue.kinds[prefix]] if p != prefix]
+        for other in nsmallest(6, likes, key=lambda p: _distance(f"{prefix}.", f"{p}.")):
+            named = catalogue.named
             sources = {here[m]: named[other + m[len(prefix) :]] for m in members}
-            edits = _taken(view, constants, sources)
+            edits = _taken(constants, sources)
             count += 1
             if not edits or count > _MOST_MODULES:
                 continue
+            label = f"those of {relative(prefix, other)}"
             site = Site(prefix, "parameters")
-            yield Hypothesis(
-                NAME, "source", "its own weights", f"those of {relative(prefix, other)}",
-                site, edits, cost=1.1,
-            )  # fmt: skip
+            yield Hypothesis(NAME, "source", "its own weights", label, site, edits, cost=1.1)
 
 
-def _by_prefix(names: Mapping[str, int]) -> dict[str, list[str]]:
+def _by_prefix(names: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         parts = name.split(".")
@@ -132,34 +164,24 @@ def _by_prefix(names: Mapping[str, int]) -> dict[str, list[str]]:
     return found
 
 
-def _kind(
-    view: View, named: Mapping[str, int], prefix: str, members: list[str]
-) -> frozenset[tuple[str, tuple[int, ...]]]:
-    return frozenset((m[len(prefix) :], view.shape(named[m])) for m in members)
-
-
 def _numbered(
-    view: View, constants: Constants, here: Mapping[str, int], named: Mapping[str, int]
+    constants: Constants, catalogue: _Catalogue, here: Mapping[str, int]
 ) -> Iterator[Hypothesis]:
     """Modules of a list in the order of their numbers as text: 0, 1, 10, 11, 2."""
-    lists: dict[tuple[str, str], dict[int, str]] = {}
-    for name in named:
+    by_list: dict[str, dict[int, Tensor]] = {}
+    for name, value in here.items():
         parts = name.split(".")
         for i, part in enumerate(parts):
-            if part.isdigit():
-                key = (".".join(parts[:i]), ".".join(parts[i + 1 :]))
-                lists.setdefault(key, {})[int(part)] = name
-    by_list: dict[str, dict[int, int]] = {}
-    for (start, _), members in lists.items():
-        order = text_order(max(members) + 1)
-        if order is None or len(members) <= 10:
-            continue
-        for number, name in members.items():
-            source = members.get(int(order[number]))
-            if name in here and source is not None and source != name:
-                by_list.setdefault(start, {})[here[name]] = named[source]
+            around = (".".join(parts[:i]), ".".join(parts[i + 1 :]))
+            members = catalogue.lists.get(around, {}) if part.isdigit() else {}
+            order = text_order(max(members) + 1) if len(members) > 10 else None
+            if order is None or part not in {str(number) for number in members}:
+                continue
+            source = members.get(int(order[int(part)]))
+            if source is not None and source != name:
+                by_list.setdefault(around[0], {})[value] = catalogue.named[source]
     for start, sources in by_list.items():
-        edits = _taken(view, constants, sources)
+        edits = _taken(constants, sources)
         if edits:
             yield Hypothesis(
                 NAME, "permuted", "numbered in order", "in the order of their numbers as text",

@@ -223,6 +223,7 @@ def _lost_bias(view: View, constants: Constants) -> Iterator[Hypothesis]:
             if not constants.parameters(value) or not view.is_float(value):
                 continue
             yield _without(view, node, place)
+            yield from _without_part(view, node, place, view.shape(value))
 
 
 def _without(view: View, node: Node, place: Place) -> Hypothesis:
@@ -238,3 +239,29 @@ def _without(view: View, node: Node, place: Place) -> Hypothesis:
         cost = 1.1
     edit = changed(node, {place: zeros})
     return Hypothesis(family, "bias", "bias added", "no bias", view.site(node), (edit,), cost=cost)
+
+
+def _without_part(
+    view: View, node: Node, place: Place, shape: tuple[int, ...]
+) -> Iterator[Hypothesis]:
+    """The bias of a fused map lost in one of its parts, or kept in one alone."""
+    if len(shape) != 1 or shape[0] < 6 or node.name.startswith(_NORMS):
+        return
+    for parts in (2, 3):
+        if shape[0] % parts:
+            continue
+        for part in range(parts):
+            edit = changed(node, {place: _part_zeroed(parts, part)})
+            yield Hypothesis(
+                NAME, "bias", "bias added", f"no bias in part {part + 1} of {parts}",
+                view.site(node), (edit,), cost=1.2,
+            )  # fmt: skip
+
+
+def _part_zeroed(parts: int, part: int) -> Change:
+    def change(bias: Tensor, _: object) -> Tensor:
+        kept = bias.reshape(parts, -1).clone()
+        kept[part] = 0
+        return kept.reshape(bias.shape)
+
+    return change

@@ -1,0 +1,1 @@
+"""Two ports that really differed, diagnosed: no fault is planted here."""
