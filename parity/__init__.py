@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from parity.diffing import DiffResult, Outcome, diff
     from parity.errors import ParityError
     from parity.localize.calibrate import calibrate
+    from parity.localize.localization import localize
     from parity.localize.reference import Reference
     from parity.store import Capture
     from parity.store import open_capture as open  # noqa: A004
@@ -45,6 +46,7 @@ __all__ = [
     "calibrate",
     "diagnose",
     "diff",
+    "localize",
     "next_step",
     "open",
     "phase",
@@ -59,6 +61,7 @@ _HOMES = {
     "parity.diffing": ("DiffResult", "Outcome", "diff"),
     "parity.errors": ("ParityError",),
     "parity.localize.calibrate": ("calibrate",),
+    "parity.localize.localization": ("localize",),
     "parity.localize.reference": ("Reference",),
     "parity.store": ("Capture",),
     "parity.tensors": ("Case", "NoiseDraw", "Role", "TapKey", "TapPlan", "TapRecord", "Tier"),

@@ -13,7 +13,7 @@ __all__ = ["CLEAN", "SINGLE", "STACKED", "all_setups"]
 
 SEED = 20261125
 SINGLE, STACKED, CLEAN = "single, all modules", "3 to 8 at once, all modules", "clean"
-SAMPLE = 12  # single faults a subject under each further condition
+SAMPLE = 5  # single faults a subject under each further condition
 CLEAN_RUNS = 300
 STACKS = 20
 

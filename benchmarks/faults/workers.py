@@ -20,6 +20,7 @@ _TRIALS_A_PROCESS = 80
 # A diagnosis ends by itself after 240 s of searching; what is behind that hangs.
 _LONGEST = 1200.0
 _LOOK_AGAIN = 5.0
+_TO_END = 20.0
 
 
 @dataclass(slots=True)
@@ -112,6 +113,8 @@ def _outcome(crew: list[_Worker], number: int, ready: bool) -> Outcome | None:
 
 def _end(worker: _Worker) -> None:
     worker.pipe.close()
+    # One that waits for work ends by itself, and removes the captures of its references.
+    worker.process.join(_TO_END if worker.setup is None else 0.0)
     if worker.process.is_alive():
         worker.process.terminate()
-    worker.process.join()
+        worker.process.join()

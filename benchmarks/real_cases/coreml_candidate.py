@@ -71,7 +71,9 @@ def _outputs_of_modules(graph: torch.fx.Graph) -> dict[str, int]:
         for path in _modules(node):
             if any(path not in modules for modules in elsewhere):
                 leaving.setdefault(path, []).append(node)
-    return {path: nodes[0].meta["debug_handle"] for path, nodes in leaving.items() if len(nodes) == 1}
+    return {
+        path: nodes[0].meta["debug_handle"] for path, nodes in leaving.items() if len(nodes) == 1
+    }
 
 
 def _modules(node: Any) -> list[str]:

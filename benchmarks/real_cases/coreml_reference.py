@@ -1,6 +1,6 @@
 """Case B in our environment: the block in torch, beside what the converted program computes.
 
-    python -m benchmarks.real_cases.coreml_reference WEIGHTS FOLDER
+python -m benchmarks.real_cases.coreml_reference WEIGHTS FOLDER
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("PARITY_CACHE") or ROOT / ".cache") / "real_cases"
 
 # What parity itself imports where it records: the candidate runs under parity's own recorder.
+# coremltools 9.0's `int` operation fails in conversion with numpy 2.4 and newer.
 _PARITY = ("h5py", "ml-dtypes", "msgspec", "numpy<2.4", "pandas", "rich", "xxhash")
 _FOLDERS = (ROOT, ROOT / "adapters" / "torch", ROOT / "adapters" / "files")
 
@@ -50,13 +51,14 @@ def environment(name: str, packages: Sequence[str]) -> Path:
     folder = CACHE / name
     python = folder / "bin" / "python"
     # The same torch on both sides: what differs is then the model's code.
-    wanted = [*packages, f"torch=={metadata.version('torch').partition('+')[0]}", *_PARITY]
+    wanted = [*packages, f"torch=={_installed('torch')}", *_PARITY]
     done = folder / "parity-packages.txt"
     if python.exists() and done.exists() and done.read_text().splitlines() == wanted:
         return python
     uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
     if not Path(uv).exists():
         raise SkippedError("needs uv to make an environment: see the Makefile's .tools/bin/uv")
+    print(f"making an environment with {', '.join(packages)} ...", flush=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", version, str(folder)],
@@ -70,6 +72,13 @@ def environment(name: str, packages: Sequence[str]) -> Path:
     return python
 
 
+def _installed(package: str) -> str:
+    try:
+        return metadata.version(package).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        raise SkippedError(f"{package} is not installed here: make setup") from None
+
+
 def run_stage(name: str, python: Path, *arguments: str | Path) -> Stage:
     """Run `python -m ...` in a process of its own; what it prints is shown.
 
@@ -78,7 +87,8 @@ def run_stage(name: str, python: Path, *arguments: str | Path) -> Stage:
     """
     command = [str(python), "-m", *map(str, arguments)]
     paths = os.pathsep.join(map(str, _FOLDERS))
-    variables = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    variables = {**os.environ, **settings, "PYTHONPATH": paths}
     print(f"{name} ...", flush=True)
     started = time.monotonic()
     process = subprocess.Popen(command, env=variables, cwd=ROOT)

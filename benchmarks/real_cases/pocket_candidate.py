@@ -112,12 +112,14 @@ def main() -> None:
     parser.add_argument("assets", type=Path)
     parser.add_argument("reference", type=Path)
     parser.add_argument("candidate", type=Path)
+    parser.add_argument("--own-prompt", action="store_true", help="leave the voice as it is")
     given = parser.parse_args()
     with open_capture(given.reference) as capture:
         case = capture.case
         assert case is not None
         case = case.with_noise(capture.noise)
-        prompt = _prompt(capture)
+        voice = torch.tensor(case.arrays["voice_audio"])[None]
+        prompt = voice if given.own_prompt else _prompt(capture)
     backend = TorchBackend(program=Program(given.assets, prompt), params=False)
     capture_here(backend, case, TapPlan(), given.candidate)
 

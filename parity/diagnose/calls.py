@@ -10,10 +10,10 @@ from statistics import median
 import torch
 
 from parity.localize.candidate import Candidate
-from parity.localize.forward import forward
-from parity.localize.replay import known_taps, relative_error
+from parity.localize.local_errors import known_taps, relative_error
 from parity.localize.segment import Segment
 from parity.localize.tape import Tap, Tape
+from parity.localize.whole_run import forward
 from parity.tensors import Role
 
 __all__ = ["Ending", "Shift", "endings", "shifts"]

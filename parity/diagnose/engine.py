@@ -15,7 +15,7 @@ from parity.diagnose.search import Chosen, Limits, Trial, alpha, search, tell_ap
 from parity.diagnose.view import View
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
-from parity.localize.replay import Local, known_taps, replay
+from parity.localize.local_errors import Local, known_taps, replay
 from parity.localize.segment import Segment, candidate_precision
 from parity.localize.tape import Tap, Tape
 from parity.tensors import Role
@@ -25,6 +25,7 @@ __all__ = ["Engine", "Explained", "Origin"]
 # Below this nothing is looked at: float32 rounding of one operation.
 _NEGLIGIBLE = 6e-7
 _OTHER_CALLS = 3
+_LOOK_AHEAD = 24  # taps
 _TOO_FEW = 12  # elements of a tensor that any parameter could be fitted to
 
 Progress = Callable[[str], None]
@@ -181,18 +182,39 @@ class Engine:
         )
 
     def _hide_equivalents(self, origins: Sequence[Origin]) -> bool:
-        """Leave out taps that differ and whose readers are right without them."""
+        """Leave out taps that differ and whose readers are right without them.
+
+        The candidate then computes the same by other steps: rows of queries and keys permuted
+        alike, a norm's weight folded into the next layer.
+        """
         paths = {origin.segment.tap.key.path for origin in origins}
         for origin in origins:
-            fed_by = {cut.key.path for cut in origin.segment.slice.cuts} & paths
-            fed_by -= {origin.segment.tap.key.path}
-            if not fed_by:
-                continue
-            through = self.segment(origin.segment.tap, without=fed_by)
-            if through.error <= through.floor:
-                self.hidden |= fed_by
-                return True
+            for reader in (origin.segment, *self._readers(origin)):
+                fed_by = {cut.key.path for cut in reader.slice.cuts} & paths
+                fed_by -= {reader.tap.key.path}
+                if not fed_by:
+                    continue
+                through = self.segment(reader.tap, without=fed_by)
+                if through.error <= through.floor:
+                    self.hidden |= fed_by
+                    return True
         return False
+
+    def _readers(self, origin: Origin) -> list[Segment]:
+        """The first tap behind an origin that is computed from it and is no origin itself."""
+        tape, tap = self.tape, origin.segment.tap
+        place = tape.number_of[tap.key]
+        known = [t for t in tape.taps[place + 1 : place + _LOOK_AHEAD] if t.key in self.candidate]
+        for other in known:
+            # Behind it in the same call of the module around both, or not at all.
+            if (other.key.phase, other.key.call) != (tap.key.phase, tap.key.call):
+                continue
+            if other.value == tap.value:
+                continue
+            segment = self.segment(other)
+            if any(cut.key == tap.key for cut in segment.slice.cuts):
+                return [segment] if segment.error <= segment.floor else []
+        return []
 
     def _round(self, origins: Sequence[Origin]) -> bool:
         progress = False

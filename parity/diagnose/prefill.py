@@ -19,12 +19,12 @@ from parity.diagnose.prompt_change import POOLS, Change
 from parity.diagnose.token_lookup import Lookup, find_lookup
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit, Operands
-from parity.localize.forward import forward
+from parity.localize.local_errors import known_taps
 from parity.localize.reference import Reference, match_again
-from parity.localize.replay import known_taps
 from parity.localize.segment import Segment
 from parity.localize.tape import Span, Tap, Tape
 from parity.localize.tracer import Place
+from parity.localize.whole_run import forward
 
 __all__ = ["Prompt", "Restructured", "restructure"]
 

@@ -12,7 +12,7 @@ import torch
 from parity.diagnose.groups import Group
 from parity.diagnose.solve import solve_for
 from parity.localize.execute import Edit
-from parity.localize.replay import relative_error
+from parity.localize.local_errors import relative_error
 from parity.localize.segment import Segment
 
 __all__ = ["Chosen", "Limits", "Trial", "alpha", "search", "tell_apart"]
@@ -169,6 +169,13 @@ class _Search:
             (t for t in found if t.chosen[0].value is not None and t.error < 0.98 * before),
             key=lambda t: t.error,
         )[:_MOST_SOLVED]
+        solved += [
+            t
+            for t in found
+            if t.chosen[0].value is not None
+            and t.chosen[0].group.first.name in self.hints
+            and t not in solved
+        ]
         fixed = [t for t in found if t.chosen[0].value is None]
         self._pool = [
             t.chosen[0].group
@@ -190,7 +197,8 @@ class _Search:
             if time.monotonic() > self.stop_at:
                 return
             # Too small to matter yet: its turn comes when the larger causes are out of the way.
-            if self._effects[id(group)] < _TOO_SMALL * state.error:
+            # (What is solved for may matter more once it is solved for again.)
+            if group.solve is None and self._effects[id(group)] < _TOO_SMALL * state.error:
                 continue
             names = state.names | {group.key}
             if names in self._seen or group.key in state.names:

@@ -20,9 +20,9 @@ from parity.diagnose.search import Limits
 from parity.diagnose.structure import Structure, settle
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
-from parity.localize.forward import forward, output_error
 from parity.localize.reference import Reference, match
 from parity.localize.tape import Tap, Tape
+from parity.localize.whole_run import forward, output_error
 from parity.store import Capture
 from parity.tensors import Role, TapPlan
 

@@ -1,8 +1,8 @@
 """Where a difference enters: the reference's own operations on the candidate's tensors.
 
-`Reference` runs the trusted implementation again; its `Tape` is that run as a graph of operations.
-`replay` judges every tap for itself, `forward` and `splice` say what a change costs at the output,
-`calibrate` measures what rounding alone explains.
+`localize` says for every tensor whether its error enters there or is inherited. `Reference` runs
+the trusted implementation again; its `Tape` is that run as a graph of operations. `calibrate`
+measures what rounding alone explains.
 """
 
 from __future__ import annotations
@@ -11,20 +11,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.localize.forward import forward, splice
+    from parity.localize.local_errors import Local, replay
+    from parity.localize.localization import Localization, Origin, TapError, localize
     from parity.localize.reference import Reference
-    from parity.localize.replay import Local, replay
     from parity.localize.tape import Tape
+    from parity.localize.whole_run import forward, splice
 
-__all__ = ["Local", "Reference", "Tape", "forward", "replay", "splice"]
+__all__ = [
+    "Local",
+    "Localization",
+    "Origin",
+    "Reference",
+    "TapError",
+    "Tape",
+    "forward",
+    "localize",
+    "replay",
+    "splice",
+]
 
 _HOME_OF = {
-    "Local": "replay",
+    "Local": "local_errors",
+    "Localization": "localization",
+    "Origin": "localization",
     "Reference": "reference",
+    "TapError": "localization",
     "Tape": "tape",
-    "forward": "forward",
-    "replay": "replay",
-    "splice": "forward",
+    "forward": "whole_run",
+    "localize": "localization",
+    "replay": "local_errors",
+    "splice": "whole_run",
 }
 
 

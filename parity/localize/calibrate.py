@@ -18,9 +18,9 @@ import torch
 
 from parity.errors import ConfigError
 from parity.localize.execute import Machine, Precision
+from parity.localize.local_errors import last_uses, relative_error
 from parity.localize.noise_floors import Floors
 from parity.localize.reference import Reference
-from parity.localize.replay import last_uses, relative_error
 from parity.localize.reproduce import Reproduction
 from parity.localize.runs import PRECISIONS, RoundingRun, threads, variants
 from parity.localize.tape import Node, Tap, Tape

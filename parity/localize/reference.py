@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, Protocol, runtime_checkable
+from weakref import finalize
 
 import torch
 from torch import nn
@@ -57,7 +59,6 @@ class Reference:
     ) -> None:
         self._rerun = rerun
         self._capture = Path(capture) if capture is not None else None
-        self._folder: TemporaryDirectory[str] | None = None
 
     @classmethod
     def of_backend(
@@ -144,9 +145,9 @@ class Reference:
     def capture(self) -> Capture:
         """What a run records; by one more run if no file was given."""
         if self._capture is None:
-            self._folder = TemporaryDirectory(prefix="parity-")
-            self._capture = Path(self._folder.name) / "reference.h5"
-            path = self._capture
+            folder = Path(mkdtemp(prefix="parity-"))
+            finalize(self, rmtree, folder, ignore_errors=True)
+            path = self._capture = folder / "reference.h5"
 
             def recorded(modules: Any, options: Options) -> AbstractContextManager[Recorder]:
                 return record(
@@ -160,13 +161,6 @@ class Reference:
 
             self._rerun(recorded)
         return open_capture(self._capture)
-
-    def close(self) -> None:
-        """Remove what was made for this reference alone."""
-        if self._folder is not None:
-            self.capture.close()
-            self._folder.cleanup()
-            self._folder = None
 
 
 def _traced(

@@ -7,7 +7,7 @@ import torch
 from parity.capture.arrays import to_numpy
 from parity.errors import InputError
 from parity.localize.candidate import to_torch
-from parity.localize.replay import relative_error
+from parity.localize.local_errors import relative_error
 from parity.localize.tape import Tap, Tape
 from parity.metrics import digest
 from parity.store import Capture

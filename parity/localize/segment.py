@@ -10,7 +10,7 @@ import torch
 
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit, Environment, Machine, Precision, affected
-from parity.localize.replay import put_in, relative_error
+from parity.localize.local_errors import put_in, relative_error
 from parity.localize.slices import Cuts, Slice, slice_of
 from parity.localize.tape import LEAF, Tap, Tape
 

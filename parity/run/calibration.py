@@ -66,10 +66,7 @@ def calibrate_capture(
         case = _case_of(capture)
         reference = Reference.of_backend(backend, case, capture=path)
         _run(reference, path)
-        try:
-            found = calibrate(reference, precision=precisions, against=capture, progress=progress)
-        finally:
-            reference.close()
+        found = calibrate(reference, precision=precisions, against=capture, progress=progress)
         rows = {name: found.for_records(capture.records, name) for name in found.precisions}
     with keep_note(path):
         write_floors(

@@ -82,8 +82,8 @@ def refuse_another_run(reference: Reference) -> None:
         InputError: the program is not the one that was captured: what is wrong with the candidate
             could then not be told from what differs between the two.
     """
-    from parity.localize.forward import forward  # noqa: PLC0415 - loads torch
     from parity.localize.reproduce import Reproduction  # noqa: PLC0415
+    from parity.localize.whole_run import forward  # noqa: PLC0415 - loads torch
 
     tape = reference.tape
     taps = [tap for tap in tape.taps if tap.key.role in (Role.OUTPUT, Role.TAP)]

@@ -12,6 +12,7 @@ from benchmarks.faults.planted import Fault, Pair
 from benchmarks.faults.record import append, forget, key_of, read
 from benchmarks.faults.table import BEGIN, END, Tables, insert, share
 from benchmarks.faults.trial import Outcome, Setup, run_trial
+from benchmarks.faults.workers import run_all
 
 # By subject, so that a worker traces each reference once.
 SLICE = {
@@ -211,6 +212,17 @@ def test_the_command_makes_what_is_missing_and_writes_everything(
     assert json.loads((tmp_path / "faults.json").read_text())["made"] == 4
     with pytest.raises(SystemExit, match="the conditions are"):
         command.main([*options, "--condition", "no such"])
+
+
+def test_a_subject_that_cannot_be_made_costs_its_trial_alone() -> None:
+    wanted = [Setup("no_such"), Setup("nor_this")]
+    found = list(run_all(wanted, 1, math.inf))
+    assert [outcome.setup for outcome in found] == wanted
+    assert all("ModuleNotFoundError" in outcome.problem for outcome in found)
+
+
+def test_nothing_is_begun_when_time_is_up() -> None:
+    assert list(run_all([Setup("no_such")], 1, 0.0)) == []
 
 
 def test_outcomes_are_read_back_as_they_were_written(tmp_path: Path) -> None:

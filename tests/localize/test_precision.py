@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from parity.localize.execute import Machine, Precision
-from parity.localize.forward import forward
 from parity.localize.precision import positional
 from parity.localize.reference import Reference
 from parity.localize.tape import Tape
+from parity.localize.whole_run import forward
 
 Tensor = torch.Tensor
 

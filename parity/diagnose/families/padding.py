@@ -183,9 +183,9 @@ def _joined(view: View, node: Node) -> Iterator[Hypothesis]:
             continue
         if not _filler(view, value, found[longest][1]):
             continue
-        before = i < longest
+        before, number = i < longest, _number(view, value)
         for label, make in _FILLERS.items():
-            edit = changed(node, {place: _filled(make, body, axis, before=before)})
+            edit = changed(node, {place: _filled(make, body, axis, before=before, number=number)})
             yield Hypothesis(
                 NAME,
                 "mode",
@@ -246,8 +246,19 @@ _FILLERS: dict[str, Filler] = {
 }
 
 
-def _filled(make: Filler, body: Place, axis: int, *, before: bool) -> Change:
+def _number(view: View, value: int) -> float | None:
+    """The number that a part is filled with; None for one that varies."""
+    if not view.has(value):
+        return None
+    part = view.value(value)
+    uniform = part.numel() > 0 and bool((part == part.flatten()[0]).all())
+    return float(part.flatten()[0]) if uniform else None
+
+
+def _filled(make: Filler, body: Place, axis: int, *, before: bool, number: float | None) -> Change:
     def change(part: Tensor, operands: Operands) -> Tensor:
+        if number is not None and not bool((part == number).all()):
+            return part  # a buffer that is blank at first, and carries something in later calls
         return make(part, operand_at(operands, body), axis, before)
 
     return change

@@ -10,7 +10,7 @@ import torch
 
 from parity.diagnose.constants import constants_of
 from parity.diagnose.hypothesis import Hypothesis, Solve
-from parity.diagnose.operands import Change, Place, changed
+from parity.diagnose.operands import Change, Place, changed, places
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
 from parity.localize.tape import Node, Ref
@@ -26,6 +26,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
     """Other numbers wherever samples are scaled, emphasised or companded."""
     for node in view.nodes:
         yield from _scaled(view, node)
+        yield from _given(view, node)
     yield from _emphasised(view)
     yield from _recursive(view)
     yield from _companded(view)
@@ -85,6 +86,32 @@ def _scaled(view: View, node: Node) -> Iterator[Hypothesis]:
     solve = Solve(make, own / 1e5, own * 1e5, scale="log", reference=own, guesses=guesses)
     candidate = words.split(f"{own:g}", maxsplit=1)[0] + "{value:.6g}"
     yield Hypothesis(NAME, "scale", words, candidate, site, solve=solve, cost=1.1)
+
+
+def _given(view: View, node: Node) -> Iterator[Hypothesis]:
+    """Samples that come in at another scale than the reference's, where they are first read."""
+    for place, value in places(node):
+        if view.producer(value) is not None or view.is_parameter(value) or node.written:
+            continue
+        if not view.is_float(value) or not _is_sound(view, value):
+            continue
+        if constants_of(view).constant(value):
+            continue
+        said, site = "samples as they come in", view.site(node)
+        for label, factor, cost in (
+            ("by 32767 in the place of 32768", 32768 / 32767, 1.0),
+            ("by 32768 in the place of 32767", 32767 / 32768, 1.0),
+            ("times 32768", 32768.0, 1.1),
+            ("times 32767", 32767.0, 1.1),
+            ("divided by 32768", 1 / 32768, 1.1),
+            ("of the other sign", -1.0, 1.3),
+        ):
+            edit = changed(node, {place: _times(factor)})
+            yield Hypothesis(NAME, "scale", said, label, site, (edit,), cost=cost)
+
+
+def _times(factor: float) -> Change:
+    return lambda operand, _: operand * factor
 
 
 def _to_peak(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit, Machine, Precision
-from parity.localize.replay import last_uses, put_in, relative_error
+from parity.localize.local_errors import last_uses, put_in, relative_error
 from parity.localize.tape import Tap, Tape
 
 __all__ = ["forward", "output_error", "splice"]

@@ -1,0 +1,160 @@
+"""Peeling: several faults at once, equivalents, half precision, grades, honest ignorance."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import parity
+from parity.diagnose import Grade, Verdict, diagnose
+from parity.localize import Reference
+from parity.tensors import Role
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(16)
+        self.up = nn.Linear(16, 32)
+        self.act = nn.SiLU()
+        self.down = nn.Linear(32, 16)
+
+    def forward(self, x):
+        return x + self.down(self.act(self.up(self.norm(x))))
+
+
+class Stack(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(Block(), Block(), Block())
+        self.query, self.key = nn.Linear(16, 16), nn.Linear(16, 16)
+
+    def forward(self, x):
+        x = self.blocks(x)
+        return torch.softmax(self.query(x) @ self.key(x).mT / 4, -1) @ x
+
+
+@pytest.fixture
+def stack():
+    torch.manual_seed(0)
+    model = Stack().eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, 0.5 if parameter.dim() == 1 else 0.0, 0.4)
+    return model
+
+
+@pytest.fixture
+def x():
+    return torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(1))
+
+
+def port(weights, x, faults=frozenset(), *, dtype=torch.float32, taps="all"):
+    """The stack written again. Faults: gelu (block 1), eps, skip (block 2), permuted."""
+    w = {name: tensor.to(dtype) for name, tensor in weights.items()}
+
+    def tap(name, value):
+        wanted = taps == "all" or name in taps
+        return parity.tap(name, value, role=Role.OUTPUT) if wanted else value
+
+    def linear(name, v, rows=slice(None)):
+        return tap(name, v @ w[f"{name}.weight"][rows].T + w[f"{name}.bias"][rows])
+
+    x = x.to(dtype)
+    for i in range(3):
+        b = f"blocks.{i}"
+        mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
+        h = (x - mean) / torch.sqrt(variance + (1e-3 if "eps" in faults else 1e-5))
+        h = tap(f"{b}.norm", h * w[f"{b}.norm.weight"] + w[f"{b}.norm.bias"])
+        h = linear(f"{b}.up", h)
+        h = functional.gelu(h) if "gelu" in faults and i == 1 else functional.silu(h)
+        h = linear(f"{b}.down", tap(f"{b}.act", h))
+        x = tap(b, h if "skip" in faults and i == 2 else x + h)
+    tap("blocks", x)
+    order = torch.arange(16).flip(0) if "permuted" in faults else torch.arange(16)
+    scores = linear("query", x, order) @ linear("key", x, order).mT / 4
+    tap("(root)", torch.softmax(scores, -1) @ x)
+
+
+def found(stack, x, tmp_path, faults, **how):
+    with torch.no_grad(), parity.record(tmp_path / "port.h5"):
+        port(stack.state_dict(), x, frozenset(faults), **how)
+    return diagnose(Reference.of_module(stack, x), tmp_path / "port.h5")
+
+
+def test_a_faithful_port_has_no_fault(stack, x, tmp_path):
+    result = found(stack, x, tmp_path, ())
+    assert result.verdict is Verdict.NO_FAULT
+    assert result.output_error < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_nor_has_one_in_half_precision(stack, x, tmp_path, dtype):
+    result = found(stack, x, tmp_path, (), dtype=dtype)
+    assert not result.high
+    assert result.facts["precision"] == str(dtype).removeprefix("torch.")
+
+
+def test_three_faults_at_once_are_named_with_their_places(stack, x, tmp_path):
+    result = found(stack, x, tmp_path, ("gelu", "eps", "skip"))
+    named = {(f.cause, f.site.path): f for f in result.findings}
+    assert {cause for cause, _ in named} == {
+        "activation.function", "norm.eps", "residual.dropped",
+    }  # fmt: skip
+    gelu = named["activation.function", "blocks.1.act"]
+    assert gelu.candidate == "GELU(erf)"
+    assert gelu.exceptions == ("blocks.0.act", "blocks.2.act")
+    eps = next(f for f in result.findings if f.cause == "norm.eps")
+    assert eps.value == pytest.approx(1e-3, rel=0.1)
+    assert len(eps.sites) == 3
+    assert all(f.grade is Grade.HIGH for f in result.findings)
+    assert result.verdict is Verdict.EXPLAINED
+    assert result.output_left < 1e-5 < result.output_error
+    assert sum(f.explained_output for f in result.findings) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_one_after_the_other_where_taps_are_few(stack, x, tmp_path):
+    result = found(
+        stack, x, tmp_path, ("gelu", "eps"), taps=("blocks.0", "blocks.1", "blocks.2", "(root)")
+    )
+    assert {f.cause for f in result.findings} == {"activation.function", "norm.eps"}
+
+
+def test_rows_of_queries_and_keys_that_are_permuted_alike_are_no_fault(stack, x, tmp_path):
+    result = found(stack, x, tmp_path, ("permuted",))
+    assert result.verdict is Verdict.NO_FAULT
+    assert set(result.equivalent) == {"query", "key"}
+
+
+def test_what_nobody_knows_stays_unexplained(stack, x, tmp_path):
+    def strange(weights, x):
+        with torch.no_grad(), parity.record(tmp_path / "port.h5"):
+            h = x @ weights["blocks.0.up.weight"].T + weights["blocks.0.up.bias"]
+            noise = torch.randn(h.shape, generator=torch.Generator().manual_seed(9))
+            parity.tap("blocks.0.up", h + noise, role=Role.OUTPUT)
+
+    strange(stack.state_dict(), x)
+    result = diagnose(Reference.of_module(stack, x), tmp_path / "port.h5")
+    assert result.verdict is Verdict.UNEXPLAINED
+    assert not result.high
+    (unexplained,) = result.unexplained
+    assert unexplained.tap == "blocks.0.up"
+    assert unexplained.description
+
+
+def test_nothing_compared_is_no_verdict(stack, x, tmp_path):
+    with parity.record(tmp_path / "port.h5"):
+        parity.tap("elsewhere", x)
+    result = diagnose(Reference.of_module(stack, x), tmp_path / "port.h5")
+    assert result.verdict is Verdict.INVALID
+
+
+def test_nan_is_an_origin_and_never_explained_away(stack, x, tmp_path):
+    with torch.no_grad(), parity.record(tmp_path / "port.h5"):
+        h = stack.blocks[0].norm(x).clone()
+        h[0, 0, 0] = torch.nan
+        parity.tap("blocks.0.norm", h, role=Role.OUTPUT)
+    result = diagnose(Reference.of_module(stack, x), tmp_path / "port.h5")
+    assert not result.findings
+    assert "not finite" in result.unexplained[0].description
