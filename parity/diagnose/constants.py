@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ Tensor = torch.Tensor
 
 _MAPS = ("linear", "conv", "embedding", "lstm", "gru", "rnn", "matmul", "mm", "bmm", "einsum",
          "addmm", "baddbmm", "multi_head_attention", "bilinear", "scaled_dot_product")  # fmt: skip
+_FEW = 64  # numbers that a program writes out by hand
 
 
 class Constants:
@@ -69,6 +71,9 @@ class Constants:
         return self._tape.named
 
     def _is_made(self, node: Node) -> bool:
+        """Whether an operation without inputs makes a constant, not the program's own input."""
+        if node.name == "tensor" and node.span < 0:
+            return all(math.prod(self.view.shape(v)) <= _FEW for v in node.outputs)
         return node.name in {
             "zeros",
             "ones",

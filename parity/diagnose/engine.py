@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from parity.diagnose.families import propose_all
@@ -17,6 +17,7 @@ from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
 from parity.localize.local_errors import Local, known_taps, replay
 from parity.localize.segment import Segment, candidate_precision
+from parity.localize.slices import slice_of
 from parity.localize.tape import Tap, Tape
 from parity.tensors import Role
 
@@ -25,7 +26,8 @@ __all__ = ["Engine", "Explained", "Origin"]
 # Below this nothing is looked at: float32 rounding of one operation.
 _NEGLIGIBLE = 6e-7
 _OTHER_CALLS = 3
-_LOOK_AHEAD = 24  # taps
+_LOOK_AHEAD = 80  # taps
+_STAGES = 4  # taps behind an origin within which what differs may come together again
 _TOO_FEW = 12  # elements of a tensor that any parameter could be fitted to
 
 Progress = Callable[[str], None]
@@ -85,6 +87,7 @@ class Engine:
         hidden: paths of taps that stand for something else, and are not taken as known.
         loose: groups of values of which the candidate's are not known: states of calls that the
             reference does not make.
+        until: how many operations of the run are looked at; all by default.
         active: operations that were found to be different, by index.
         explained: what was explained, in the order in which it was found.
         failed: what was not, by path and port, each with the trial that came nearest.
@@ -99,6 +102,7 @@ class Engine:
     progress: Progress = lambda _: None
     hidden: set[str] = field(default_factory=set)
     loose: frozenset[int] = frozenset()
+    until: int | None = None
     active: dict[int, list[Edit]] = field(default_factory=dict)
     explained: list[Explained] = field(default_factory=list)
     failed: dict[str, tuple[Origin, Trial | None]] = field(default_factory=dict)
@@ -123,6 +127,7 @@ class Engine:
                 edits=self.active,
                 hidden=self.hidden,
                 loose=self.loose,
+                until=self.until,
             )
             self.compared, self._locals = len(locals_), locals_
             self._cuts = known_taps(self.tape, self.candidate, self.hidden)
@@ -172,13 +177,17 @@ class Engine:
     def segment(self, tap: Tap, *, without: Iterable[str] = ()) -> Segment:
         """The segment that ends at a tap; of the paths `without` nothing is taken as known."""
         skipped = frozenset(without)
+        # A module that hands on what another one made is tapped twice.
+        values = {
+            tap.value for taps in self._cuts.values() for tap in taps if tap.key.path in skipped
+        }
         return Segment(
             self.tape,
             self.candidate,
             tap,
             self._cuts,
             active=self.active,
-            keep_going=(lambda one: one.key.path in skipped) if skipped else None,
+            keep_going=(lambda one: one.value in values) if skipped else None,
         )
 
     def _hide_equivalents(self, origins: Sequence[Origin]) -> bool:
@@ -189,34 +198,54 @@ class Engine:
         """
         paths = {origin.segment.tap.key.path for origin in origins}
         for origin in origins:
-            for reader in (origin.segment, *self._readers(origin)):
-                fed_by = {cut.key.path for cut in reader.slice.cuts} & paths
-                fed_by -= {reader.tap.key.path}
-                if not fed_by:
-                    continue
-                through = self.segment(reader.tap, without=fed_by)
-                if through.error <= through.floor:
-                    self.hidden |= fed_by
-                    return True
+            found = self._by_other_steps(origin, paths)
+            if found:
+                self.hidden |= found
+                return True
         return False
 
-    def _readers(self, origin: Origin) -> list[Segment]:
-        """The first tap behind an origin that is computed from it and is no origin itself."""
-        tape, tap = self.tape, origin.segment.tap
+    def _by_other_steps(self, origin: Origin, paths: set[str]) -> set[str]:
+        """The taps from an origin on that differ until, some way behind it, nothing does."""
+        tap, passed = origin.segment.tap, set(paths)
+        for segment in (origin.segment, *[None] * _STAGES):
+            reader = segment.tap if segment is not None else self._reader(tap)
+            if reader is None:
+                break
+            own = reader.key.path
+            through = self.segment(reader, without=passed - {own})
+            inside = {t.key.path for t in self._passed(through)} & (passed - {own})
+            if inside and through.error <= through.floor:
+                return inside
+            passed.add(own)
+            tap = reader
+        return set()
+
+    def _passed(self, segment: Segment) -> Iterator[Tap]:
+        """The taps that the candidate has within a segment, which it was not told to take."""
+        for index in segment.nodes:
+            for value in self.tape.nodes[index].outputs:
+                yield from self._cuts.get(value, ())
+
+    def _reader(self, tap: Tap) -> Tap | None:
+        """The first tap behind another one, in the same call, that is computed from it."""
+        tape = self.tape
         place = tape.number_of[tap.key]
-        known = [t for t in tape.taps[place + 1 : place + _LOOK_AHEAD] if t.key in self.candidate]
-        for other in known:
-            # Behind it in the same call of the module around both, or not at all.
-            if (other.key.phase, other.key.call) != (tap.key.phase, tap.key.call):
+        for other in tape.taps[place + 1 : place + _LOOK_AHEAD]:
+            same_call = (other.key.phase, other.key.call) == (tap.key.phase, tap.key.call)
+            if not same_call or other.value == tap.value or other.key not in self.candidate:
                 continue
-            if other.value == tap.value:
-                continue
-            segment = self.segment(other)
-            if any(cut.key == tap.key for cut in segment.slice.cuts):
-                return [segment] if segment.error <= segment.floor else []
-        return []
+            if any(cut.value == tap.value for cut in slice_of(tape, other, self._cuts).cuts):
+                return other
+        return None
 
     def _round(self, origins: Sequence[Origin]) -> bool:
+        """Look for one change at each origin, and where that is not it for several together."""
+        single = replace(self.limits, depth=1)
+        progress = self._pass(origins, single)
+        left = [origin for origin in origins if origin.path in self.failed]
+        return self._pass(left, self.limits) or progress
+
+    def _pass(self, origins: Sequence[Origin], limits: Limits) -> bool:
         progress = False
         for origin in origins:
             if time.monotonic() > self._stop_at:
@@ -224,10 +253,11 @@ class Engine:
             # An earlier finding of this round may have explained it.
             segment = self.segment(origin.segment.tap)
             if segment.error <= segment.floor:
+                self.failed.pop(origin.path, None)
                 continue
             origin.segment = segment
             self.progress(f"looking for the cause at {origin.path}")
-            found = self._explain(origin)
+            found = self._explain(origin, limits)
             if found is None:
                 continue
             self.explained.append(found)
@@ -241,19 +271,21 @@ class Engine:
         for node, moved in self.relocator.everywhere(edits).items():
             self.active.setdefault(node, []).extend(moved)
 
-    def _explain(self, origin: Origin) -> Explained | None:
+    def _explain(self, origin: Origin, limits: Limits) -> Explained | None:
         groups = group(propose_all(View(origin.segment)))
         known = self._known_again(origin, groups)
         if known is not None:
             return known
         kind = pattern_of(origin.path)
         # Where one of many places of a kind could not be explained, the others will hardly be.
-        limits = replace(self.limits, depth=1) if kind in self._hopeless else self.limits
+        if limits.depth > 1 and kind in self._hopeless:
+            return None
         hints = {one.group.first.name for e in self.explained for one in e.trial.chosen}
         trials, nearest = search(origin.segment, groups, limits, hints=hints)
         self.failed[origin.path] = (origin, nearest)
         if not trials:
-            self._hopeless.add(kind)
+            if limits.depth > 1:
+                self._hopeless.add(kind)
             return None
         return self._choose(origin, trials)
 
@@ -337,8 +369,15 @@ class Engine:
         edits = [edit for node, some in moved.items() if node in inside for edit in some]
         if not edits:
             # Out of reach of the change: then nothing may differ there.
-            return segment.error / segment.floor
-        return segment.error_with(edits) / segment.floor
+            return _over(segment.error, segment.floor)
+        return _over(segment.error_with(edits), segment.floor)
+
+
+def _over(error: float, floor: float) -> float:
+    """An error in units of its floor; whole numbers have none, and differ or do not."""
+    if error <= floor:
+        return error / floor if floor else 0.0
+    return error / floor if floor else math.inf
 
 
 # An alternative is worth naming if it is no more far-fetched than this, and one of the first few.

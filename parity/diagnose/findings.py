@@ -69,7 +69,7 @@ def _cause(engine: Engine, members: Sequence[tuple[Explained, Chosen]]) -> Cause
         reference=first.reference,
         candidate=_text(first, chosen.value),
         value=_number(first, chosen.value),
-        grade=_grade(members, alternatives),
+        grade=_grade(engine, members, alternatives),
         sites=_distinct(sites),
         exceptions=_exceptions(engine, first, sites),
         alpha=explained.alpha[0],
@@ -126,7 +126,9 @@ def _distinct(sites: Sequence[FindingSite]) -> tuple[FindingSite, ...]:
     return tuple(found.values())
 
 
-def _grade(members: Sequence[tuple[Explained, Chosen]], alternatives: Sequence[str]) -> Grade:
+def _grade(
+    engine: Engine, members: Sequence[tuple[Explained, Chosen]], alternatives: Sequence[str]
+) -> Grade:
     explained, chosen = members[0]
     if chosen.group.first.cost >= _SPECULATIVE_COST:
         return Grade.SPECULATIVE
@@ -135,9 +137,27 @@ def _grade(members: Sequence[tuple[Explained, Chosen]], alternatives: Sequence[s
         all(e.worst <= 1.0 and e.trial.error <= e.origin.segment.floor for e, _ in members)
         and any(e.distinct for e, _ in members)
         and segment.error > _CLEARLY * segment.floor
+        and not _fits_anything(explained, chosen)
+        and not _follows_from_length(engine, explained, chosen)
         and not alternatives
     )
     return Grade.HIGH if sure else Grade.WORTH_TRYING
+
+
+def _fits_anything(explained: Explained, chosen: Chosen) -> bool:
+    """Whether a number was fitted to one row of one call, where any factor would fit."""
+    theirs = explained.origin.segment.theirs
+    rows = theirs.numel() // max(theirs.shape[-1] if theirs.dim() else 1, 1)
+    return chosen.value is not None and rows <= 1 and explained.checked == 1
+
+
+def _follows_from_length(engine: Engine, explained: Explained, chosen: Chosen) -> bool:
+    """Whether positions differ behind a sequence that has another length, and may just follow."""
+    if chosen.group.first.parameter != "offset":
+        return False
+    at = explained.origin.segment.tap.at
+    taps = engine.tape.tap_of
+    return any(key in taps and taps[key].at < at for key in engine.candidate.mismatched)
 
 
 def _alternatives(explained: Explained) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from parity.diagnose.view import View
 from parity.diagnose.wording import comes_from, consumers_through, fixed, leads_to, producer_through
 from parity.localize.tape import LEAF, Node
 
-__all__ = ["Meaning", "meaning_of"]
+__all__ = ["Meaning", "meaning_of", "scales_draw"]
 
 ROOTS = frozenset({"sqrt", "rsqrt", "sqrt_", "rsqrt_", "reciprocal"})
 LOGS = frozenset({"log", "log2", "log10", "log1p", "log_"})
@@ -127,7 +127,7 @@ def _factor(  # noqa: PLR0911 - a list of cases
     if operand is None:
         return OTHER
     before = producer_through(view, operand)
-    if operand in view.tape.draws or _is_draw(view, operand):
+    if operand in view.tape.draws or _is_draw(view, operand) or scales_draw(view, result):
         return Meaning("sampling", "scale", 1.1)
     if _is_guidance(view, before, result):
         return Meaning("conditioning", "guidance", 1.0)
@@ -136,14 +136,41 @@ def _factor(  # noqa: PLR0911 - a list of cases
     if _is_score(view, before, result):
         return Meaning("attention", "scale", 1.1)
     if _is_capped(view, before, result):
-        return Meaning("attention", "softcap", 1.5)
+        if leads_to(view, result, SOFTMAX, steps=4):
+            return Meaning("attention", "softcap", 1.5)
+        return Meaning("activation", "clamp", 1.5)
     if leads_to(view, result, WAVES, steps=3):
         return Meaning("positional", "time_scale", 1.6)
     if not view.is_float(operand) or _from_integers(view, operand):
         return Meaning("preprocess", "scale", 1.4)
     if any(node.name in ("add", "add_") for node in consumers_through(view, result)):
         return Meaning("residual", "scale", 1.2)
+    if before is not None and _is_sum(view, before):
+        return Meaning("residual", "scale", 1.2)
     return OTHER
+
+
+def _is_sum(view: View, node: Node) -> bool:
+    """Whether an operation adds two computed tensors of one shape: the branches of a block."""
+    binary = as_binary(node)
+    if binary is None or binary.kind != "add" or binary.both is None:
+        return False
+    left, right = binary.both
+    both_computed = not (fixed(view, left) or fixed(view, right))
+    return both_computed and view.shape(left) == view.shape(right) and len(view.shape(left)) > 1
+
+
+def scales_draw(view: View, value: int) -> bool:
+    """Whether a value is a factor of random numbers, maybe times a number before."""
+    for node in consumers_through(view, value):
+        binary = as_binary(node)
+        if binary is None or binary.kind not in ("mul", "div") or not node.outputs:
+            continue
+        if any(v in view.tape.draws or _is_draw(view, v) for v in binary.values):
+            return True
+        if binary.both is None and scales_draw(view, node.outputs[0]):
+            return True
+    return False
 
 
 def _operand(view: View, binary: Binary) -> int | None:

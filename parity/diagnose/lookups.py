@@ -9,6 +9,7 @@ import torch
 
 from parity.diagnose.operands import Place, changed, operand_at, places
 from parity.diagnose.view import View
+from parity.diagnose.wording import fixed
 from parity.localize.execute import Edit, Operands
 from parity.localize.tape import LEAF, Node, Ref
 
@@ -74,8 +75,10 @@ def _lookup(view: View, node: Node) -> Lookup | None:
         table, ids, place = view.tensor_argument(node, 0, "self"), node.args[1].value, ("a", 1)
     else:
         return None
-    if table is None or ids is None or view.tape.values[table].node != LEAF:
+    if table is None or ids is None or not view.has(table):
         return None
+    if view.tape.values[table].node != LEAF and not fixed(view, table):
+        return None  # rows of what is computed, not of what is stored
     return Lookup(node, table, ids, place)
 
 

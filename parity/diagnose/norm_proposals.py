@@ -47,12 +47,20 @@ class Proposals:
         compute = partial(_carry_out, self.site, dtype)
         return Edit(self.site.node.index, Variation(self.recipe, change, compute), self.site.reads)
 
-    def fixed(
-        self, parameter: str, reference: str, candidate: str, change: Change, cost: float = 1.0
+    def fixed(  # noqa: PLR0917
+        self,
+        parameter: str,
+        reference: str,
+        candidate: str,
+        change: Change,
+        cost: float = 1.0,
+        value: float | None = None,
     ) -> Hypothesis:
-        """A hypothesis without a number."""
+        """A hypothesis of which nothing is solved for; `value` is the number it speaks of."""
         edits = (self.edit(change),)
-        return Hypothesis(NAME, parameter, reference, candidate, self.place, edits, cost=cost)
+        return Hypothesis(
+            NAME, parameter, reference, candidate, self.place, edits, cost=cost, value=value
+        )
 
 
 def _carry_out(site: NormSite, dtype: torch.dtype, recipe: Recipe, operands: Operands) -> Tensor:

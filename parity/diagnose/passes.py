@@ -57,6 +57,7 @@ def stream_of(tape: Tape, span: Span) -> int | None:
         if len(tape.values[v].shape) == 3
         and tape.values[v].dtype.is_floating_point
         and tape.values[v].node >= 0
+        and tape.values[v].group not in tape.writers  # a state, not what is read
         and all(tape.values[v].shape)
     ]
     return max(values, key=lambda v: tape.values[v].shape[1], default=None)

@@ -28,6 +28,7 @@ class Relocator:
 
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
+        self._place_of: dict[int, int] = {}
 
     def everywhere(self, edits: Iterable[Edit]) -> dict[int, list[Edit]]:
         """The changes at every call of the places that they change, by operation.
@@ -100,7 +101,30 @@ class Relocator:
             found = self._within(value, ours, theirs)
             if found is not None:
                 return found
-        return value if self._tape.values[value].node == LEAF else None
+        if self._tape.values[value].node == LEAF:
+            return value
+        return self._of_call_before(value, node, other)
+
+    def _of_call_before(self, value: int, node: Node, other: Node) -> int | None:
+        """The same of a value that the call before made, of which this one is no argument."""
+        for ours, theirs in zip(self._spans(node), self._spans(other), strict=False):
+            before, counterpart = self._before(ours), self._before(theirs)
+            if before is None or counterpart is None:
+                continue
+            found = self._within(value, before, counterpart)
+            if found is not None:
+                return found
+        return None
+
+    def _before(self, span: Span) -> Span | None:
+        """The call of the same path before."""
+        calls = self._tape.calls_of[span.path]
+        place = self._place_of.get(span.index)
+        if place is None:
+            for position, one in enumerate(calls):
+                self._place_of[one.index] = position
+            place = self._place_of[span.index]
+        return calls[place - 1] if place else None
 
     def _spans(self, node: Node) -> Iterator[Span]:
         return self._tape.enclosing(node)

@@ -84,6 +84,7 @@ def diagnose(
         seconds,
         say,
         loose=structure.loose,
+        until=_until(structure.tape),
     )
     engine.peel()
     causes = causes_of(engine)
@@ -92,8 +93,33 @@ def diagnose(
     result = _with_output(engine, causes, unexplained, at, say)
     return replace(
         _with_structure(result, structure, before),
-        notes=notes,
+        notes=(*notes, *_shortened(engine)),
         seconds=time.monotonic() - started,
+    )
+
+
+# Of a long run the first steps are looked at: what happens later has mostly happened by then.
+_LONG = 60_000  # operations
+_STEPS = 48
+
+
+def _until(tape: Tape) -> int | None:
+    """How many operations of a long run to look at; None for all."""
+    if len(tape.nodes) <= _LONG:
+        return None
+    ends: dict[str, int] = {}
+    for tap in tape.taps:
+        if tap.step >= _STEPS:
+            ends.setdefault(tap.key.phase, tap.at)
+    return max(ends.values(), default=None)
+
+
+def _shortened(engine: Engine) -> tuple[str, ...]:
+    if engine.until is None:
+        return ()
+    return (
+        f"a long run: of its {len(engine.tape.nodes):,} operations the first {engine.until:,} were "
+        f"looked at, {_STEPS} steps of each phase",
     )
 
 
@@ -113,7 +139,9 @@ def _with_structure(result: Diagnosis, structure: Structure, before: float) -> D
     findings = [*structure.findings, *result.findings]
     ranked = tuple(replace(finding, rank=rank) for rank, finding in enumerate(findings, 1))
     sure = all(finding.grade is Grade.HIGH for finding in ranked)
-    whole = sure and not result.unexplained
+    # What the structure changed is not in the error that the engine started from.
+    left = result.output_left > max(_LEFT_SHARE * before, _LEFT)
+    whole = sure and not result.unexplained and not left
     return replace(
         result,
         findings=ranked,
@@ -142,15 +170,13 @@ def _with_output(
     """The diagnosis, with the share of the output's error that each finding accounts for."""
     errors = [math.nan] * (len(causes) + 1)
     if output is not None and engine.compared:
-        for count in range(len(causes) + 1):
-            say(f"running the reference with {count} of {len(causes)} findings put in")
-            errors[count] = _error_with(engine, causes[:count], output)
+        errors = _errors_with(engine, causes, output, say)
     findings = tuple(
         replace(cause.finding, explained_output=_share(errors[place], errors[place + 1], errors[0]))
         for place, cause in enumerate(causes)
     )
     return Diagnosis(
-        verdict=_verdict(engine, findings, unexplained),
+        verdict=_verdict(engine, findings, unexplained, errors),
         findings=findings,
         unexplained=unexplained,
         equivalent=tuple(sorted(engine.hidden)),
@@ -160,6 +186,26 @@ def _with_output(
         compared=engine.compared,
         facts={"precision": engine.precision, "not_comparable": engine.uncertain},
     )
+
+
+# What telling the findings' shares apart may cost; each is a run of the whole reference.
+_SHARES_S = 150.0
+
+
+def _errors_with(
+    engine: Engine, causes: Sequence[Cause], output: Tap, say: Callable[[str], None]
+) -> list[float]:
+    """The error at the output with the first 0, 1, ... findings put into the reference."""
+    errors = [math.nan] * (len(causes) + 1)
+    started = time.monotonic()
+    counts = [0, len(causes), *range(1, len(causes))]
+    for done, count in enumerate(dict.fromkeys(counts)):
+        spent = time.monotonic() - started
+        if done >= 2 and spent + (spent / done) * (len(counts) - done) > _SHARES_S:
+            break  # a long run: before and after have to do
+        say(f"running the reference with {count} of {len(causes)} findings put in")
+        errors[count] = _error_with(engine, causes[:count], output)
+    return errors
 
 
 def _error_with(engine: Engine, causes: Sequence[Cause], output: Tap) -> float:
@@ -193,10 +239,20 @@ def _share(before: float, after: float, whole: float) -> float:
     return (before**2 - after**2) / whole**2
 
 
-def _verdict(engine: Engine, findings: Sequence[Any], unexplained: Sequence[Any]) -> Verdict:
+# What may be left at the output of a difference that counts as explained: a twentieth of it, or
+# what rounding leaves in float32.
+_LEFT_SHARE = 0.05
+_LEFT = 1e-5
+
+
+def _verdict(
+    engine: Engine, findings: Sequence[Any], unexplained: Sequence[Any], errors: Sequence[float]
+) -> Verdict:
     if not engine.compared:
         return Verdict.INVALID
     if not findings:
         return Verdict.UNEXPLAINED if unexplained else Verdict.NO_FAULT
     sure = all(finding.grade is Grade.HIGH for finding in findings)
-    return Verdict.EXPLAINED if sure and not unexplained else Verdict.PARTLY_EXPLAINED
+    more = errors[-1] > max(_LEFT_SHARE * errors[0], _LEFT)
+    whole = sure and not unexplained and not more
+    return Verdict.EXPLAINED if whole else Verdict.PARTLY_EXPLAINED

@@ -14,6 +14,7 @@ __all__ = [
     "LAYOUT",
     "comes_from",
     "consumers_through",
+    "descends",
     "distinct",
     "each",
     "fixed",
@@ -165,14 +166,14 @@ def residual_parts(view: View, node: Node) -> tuple[Binary, int, int] | None:
         return None
     if view.is_parameter(left) or view.is_parameter(right):
         return None
-    if _descends(view, right, left):
+    if descends(view, right, left):
         return binary, 0, 1
-    if _descends(view, left, right):
+    if descends(view, left, right):
         return binary, 1, 0
     return None
 
 
-def _descends(view: View, value: int, ancestor: int, *, most: int = 400) -> bool:
+def descends(view: View, value: int, ancestor: int, *, most: int = 400) -> bool:
     """Whether a value was computed from another."""
     tape = view.tape
     start = tape.values[ancestor].node

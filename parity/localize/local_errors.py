@@ -67,6 +67,7 @@ def replay(
     edits: Mapping[int, Sequence[Edit]] | None = None,
     hidden: Collection[str] = (),
     loose: Collection[int] = (),
+    until: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Local]:
     """Walk the tape once on the candidate's tensors.
@@ -77,13 +78,14 @@ def replay(
         edits: operations that are replaced, by index.
         hidden: paths whose tensors are compared and not put in.
         loose: groups of values that the candidate's have nothing to do with.
+        until: how many operations to run; all by default.
         progress: called with how many of how many operations are done.
 
     Returns:
         One entry a tensor that both have, in the reference's order.
     """
     walk = _Walk(tape, candidate, edits or {}, hidden, loose)
-    walk.run(progress)
+    walk.run(until, progress)
     return walk.found
 
 
@@ -112,11 +114,12 @@ class _Walk:
         for value, time in self._last.items():
             self._ends.setdefault(time, []).append(value)
 
-    def run(self, progress: Callable[[int, int], None] | None) -> None:
-        total = len(self.tape.nodes)
+    def run(self, until: int | None, progress: Callable[[int, int], None] | None) -> None:
+        nodes = self.tape.nodes[:until]
+        total = len(nodes)
         with torch.no_grad():
             self._meet(0)
-            for node in self.tape.nodes:
+            for node in nodes:
                 self.machine.step(node)
                 self._spread(node.index)
                 self._meet(node.index + 1)

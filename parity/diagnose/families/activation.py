@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn import functional
 
+from parity.diagnose.arguments import as_binary
 from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.view import Region, View
-from parity.localize.execute import Edit
+from parity.diagnose.wording import fixed
+from parity.localize.execute import Edit, Operands
 from parity.localize.tape import Node, Ref
 
 __all__ = ["FUNCTIONS", "NAME", "propose"]
 
 Tensor = torch.Tensor
+Edits = tuple[Edit, ...]
 NAME = "activation"
 
 
@@ -69,6 +72,10 @@ _SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "SiLU(beta={value:.4g})": lambda x, a: x * torch.sigmoid(a * x),
 }
 
+# The number that makes a function what it is: a slope, a bound.
+_NUMBERS = {"GELU(sigmoid)": 1.702, "LeakyReLU(0.01)": 0.01, "hard tanh": 1.0, "ReLU6": 6.0}
+_FEW = 6
+_BOUNDS = frozenset({"clamp", "clip", "clamp_min", "clamp_max", "hardtanh"})
 # What torch's operations of one tensor are called that map it elementwise.
 _OPERATIONS = frozenset({
     "gelu", "silu", "relu", "relu_", "relu6", "leaky_relu", "elu", "elu_", "selu", "celu", "mish",
@@ -86,8 +93,23 @@ def propose(view: View) -> Iterator[Hypothesis]:
         seen.add(region.node)
         if view.is_parameter(region.source) or view.is_constant(region.source):
             continue  # a function of the weights is no activation
+        if _counts(view, region.source):
+            continue
+        if _few_values(view.value(region.source)):
+            continue  # nor is one of counts and masks, to which many curves fit
         yield from _other_functions(view, region)
     yield from _added(view)
+
+
+def _few_values(x: Tensor) -> bool:
+    """Whether a tensor holds so few different numbers that it shows no curve."""
+    return len(torch.unique(x)) < _FEW
+
+
+def _counts(view: View, value: int) -> bool:
+    """Whether a value holds whole numbers only: lengths and positions have no activation."""
+    x = view.value(value)
+    return bool((x == x.round()).all()) and bool((x != 0).any())
 
 
 def _elementwise(view: View) -> Iterator[Region]:
@@ -132,18 +154,41 @@ def _mixes(view: View, region: Region) -> bool:
 
 def _other_functions(view: View, region: Region) -> Iterator[Hypothesis]:
     x, y = view.value(region.source), view.value(region.result)
-    reference = _name(x, y)
     node = view.tape.nodes[region.node]
+    if node.name in _BOUNDS and not region.whole:
+        yield from _bounded(view, region, node)
+        return
+    reference = _name(x, y)
     site = Site(region.path, "" if region.whole else _operation(node), node.source)
     for name, function in FUNCTIONS.items():
         if name == reference:
             continue
         edit = view.instead(region, function)
         cost = 1.4 if name in _SELDOM else 1.2 if name == "no activation" else 1.0
-        yield Hypothesis(NAME, "function", reference, name, site, (edit,), cost=cost)
+        value = _NUMBERS.get(name)
+        yield Hypothesis(NAME, "function", reference, name, site, (edit,), cost=cost, value=value)
     for label, curve in _SLOPES.items():
         yield _slope(view, region, site, reference, form=(label, curve))
-    yield _clamp(view, region, site, reference)
+    yield from _clamp(view, region, site, reference)
+    if reference in FUNCTIONS:
+        yield from _gated(view, region, reference)
+
+
+def _bounded(view: View, region: Region, node: Node) -> Iterator[Hypothesis]:
+    """Bounds of a tensor: none, or others on both sides."""
+    site = Site(region.path, _operation(node), node.source)
+    edit = view.instead(region, lambda x: x.clone())
+    yield Hypothesis(NAME, "clamp", "clamped", "not clamped", site, (edit,), cost=1.0)
+
+    def make(value: float) -> tuple[Edit, ...]:
+        return (view.instead(region, lambda x: x.clamp(-value, value)),)
+
+    x = view.value(region.source)
+    top = float(x.abs().max()) if bool(torch.isfinite(x).all()) else 1.0
+    if bool((x < 0).any()):
+        solve = Solve(make, 0.0, max(top, 1e-6), guesses=(1.0,))
+        text = "clamped at {value:.4g} on both sides"
+        yield Hypothesis(NAME, "clamp", "clamped", text, site, solve=solve, cost=0.9)
 
 
 def _operation(node: Node) -> str:
@@ -167,18 +212,62 @@ def _slope(
     return Hypothesis(NAME, "slope", reference, label, site, solve=solve, cost=1.5)
 
 
-def _clamp(view: View, region: Region, site: Site, reference: str) -> Hypothesis:
+def _clamp(view: View, region: Region, site: Site, reference: str) -> Iterator[Hypothesis]:
     def make(value: float) -> tuple[Edit, ...]:
         return (view.after(view.tape.nodes[region.node], lambda y: y.clamp(max=value)),)
 
     top = float(view.value(region.result).max())
     solve = Solve(make, 0.0, max(top, 1e-6))
     candidate = "the same, clamped at {value:.4g}"
-    return Hypothesis(NAME, "clamp", reference, candidate, site, solve=solve, cost=2.0)
+    yield Hypothesis(NAME, "clamp", reference, candidate, site, solve=solve, cost=2.0)
+    function = FUNCTIONS.get(reference)
+    if function is None:
+        return
+
+    def make_before(value: float) -> tuple[Edit, ...]:
+        return (view.instead(region, lambda x: function(x.clamp(max=value))),)
+
+    # Ports of gated layers bound what goes into the function; for a rising one both are the same.
+    top = float(view.value(region.source).max())
+    solve = Solve(make_before, 0.0, max(top, 1e-6))
+    candidate = "the same of x, which is clamped at {value:.4g} before"
+    yield Hypothesis(NAME, "clamp", reference, candidate, site, solve=solve, cost=1.9)
+
+
+def _gated(view: View, region: Region, reference: str) -> Iterator[Hypothesis]:
+    """`f(gate) * up` with both bounded, or with one added to `up`."""
+    function = FUNCTIONS[reference]
+    for node in view.consumers(region.result):
+        binary = as_binary(node)
+        if binary is None or binary.kind != "mul" or binary.both is None or node.written:
+            continue
+        up = binary.both[1] if binary.both[0] == region.result else binary.both[0]
+        if view.shape(up) != view.shape(region.result) or up == region.source or fixed(view, up):
+            continue
+        site, said = view.site(node), f"{reference} of the gate times up"
+        reads = (region.source, up)
+
+        def make(value: float, index: int = node.index, reads: tuple[int, int] = reads) -> Edits:
+            def apply(operands: Operands) -> Tensor:
+                gate, up = operands.reads
+                return function(gate.clamp(max=value)) * up.clamp(-value, value)
+
+            return (Edit(index, apply, reads),)
+
+        top = max(float(view.value(v).abs().max()) for v in reads)
+        solve = Solve(make, 0.0, max(top, 1e-6), guesses=(7.0,))
+        text = "gate and up clamped at {value:.4g}"
+        yield Hypothesis(NAME, "clamp", said, text, site, solve=solve, cost=1.8)
+        added = Edit(node.index, lambda o: function(o.reads[0]) * (o.reads[1] + 1), reads)
+        yield Hypothesis(
+            "graph", "added", said, "up + 1 in the place of up", site, (added,), cost=1.5, value=1.0
+        )
 
 
 def _name(x: Tensor, y: Tensor) -> str:
     """What the reference's own function is called, by what it does."""
+    if not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
+        return "its own function"
     for name, function in FUNCTIONS.items():
         if torch.allclose(function(x), y, rtol=1e-5, atol=1e-6 * float(y.abs().max())):
             return name

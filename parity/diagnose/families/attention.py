@@ -250,6 +250,14 @@ def _inputs(attention: Attention) -> Iterator[Hypothesis]:
         NAME, "norm", "queries and keys as they are", "of unit length", site,
         attention.with_inputs(unit), cost=2.0,
     )  # fmt: skip
+
+    def keys_for_values(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return q, v, k
+
+    yield Hypothesis(
+        NAME, "qkv", "keys and values", "keys for values, values for keys", site,
+        attention.with_inputs(keys_for_values), cost=1.0,
+    )  # fmt: skip
     if shape_of(attention.logits)[0] == shape_of(attention.logits)[1]:
         yield Hypothesis(
             NAME, "qkv", "queries look at keys", "keys look at queries", site,

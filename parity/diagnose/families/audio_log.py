@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -37,6 +38,7 @@ _OTHERS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "log(1 + x)": (torch.log1p, 1.1),
     "cube root": (lambda x: x.clamp_min(0).pow(1 / 3), 1.6),
 }
+_BASES = {"natural logarithm": math.e, "logarithm to base ten": 10.0, "logarithm to base two": 2.0}
 _OWN = {"log": "natural logarithm", "log10": "logarithm to base ten",
         "log2": "logarithm to base two", "log1p": "log(1 + x)"}  # fmt: skip
 
@@ -48,7 +50,9 @@ def _logarithm(view: View, node: Node) -> Iterator[Hypothesis]:
     for name, (function, cost) in _OTHERS.items():
         if name != own:
             edit = Edit(node.index, lambda o, f=function: f(o.args[0]))  # type: ignore[misc]
-            yield Hypothesis(NAME, "log", own, name, site, (edit,), cost=cost)
+            yield Hypothesis(
+                NAME, "log", own, name, site, (edit,), cost=cost, value=_BASES.get(name)
+            )
     yield from _floor(view, node)
 
 

@@ -17,12 +17,14 @@ from parity.diagnose.layouts import MOVES
 from parity.diagnose.rotations import Rotation, rotations, turned
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
+from parity.localize.tape import Node
 
 __all__ = ["NAME", "propose"]
 
 Tensor = torch.Tensor
 NAME = "cache"
 _SPARE = 64
+_MOST_BEGINNINGS = 4
 _HALVES = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
 
 
@@ -72,7 +74,7 @@ def _site(attention: Attention) -> Site:
 def _hidden(attention: Attention) -> Iterator[Hypothesis]:
     """Keys that are not there any more."""
 
-    def lost(which: Callable[[Tensor, int], Tensor]) -> tuple[Edit, ...]:
+    def lost(which: Callable[..., Tensor]) -> tuple[Edit, ...]:
         def change(logits: Logits) -> Logits:
             queries, keys = shape_of(logits)
             if keys <= queries:
@@ -87,6 +89,12 @@ def _hidden(attention: Attention) -> Iterator[Hypothesis]:
         NAME, "reset", whole, "each call begins with an empty cache", site,
         lost(lambda column, past: column < past), cost=1.0,
     )  # fmt: skip
+    for kept in _beginnings(attention):
+        # Told from calls before that one by what they have behind them.
+        yield Hypothesis(
+            NAME, "reset", whole, f"the first {kept} are forgotten once, before a later call", site,
+            lost(lambda column, past, kept=kept: (column < kept) & (past >= kept)), cost=1.02,
+        )  # fmt: skip
     yield Hypothesis(
         NAME, "region", whole, "the first key is lost", site,
         lost(lambda column, _: column == 0), cost=1.2,
@@ -108,24 +116,38 @@ def _hidden(attention: Attention) -> Iterator[Hypothesis]:
         )  # fmt: skip
 
 
-def _first_length(attention: Attention) -> int | None:
-    """How many keys there were when the last call with several queries was through."""
+def _beginnings(attention: Attention) -> list[int]:
+    """How much of the past there was before each call of several queries, up to this one."""
     view, node = attention.view, attention.node
+    found: set[int] = set()
+    for queries, keys in _calls(view, node):
+        if queries > 1 and keys > queries:
+            found.add(keys - queries)
+    return sorted(found)[:_MOST_BEGINNINGS]
+
+
+def _calls(view: View, node: Node) -> Iterator[tuple[int, int]]:
+    """Numbers of queries and keys of the calls of a place, up to one of them."""
     tape = view.tape
-    found = None
     for span in tape.calls_of.get(view.path(node), ()):
         if span.start > node.index:
-            break
+            return
         for index in range(span.start, max(span.stop, span.start)):
             other = tape.nodes[index]
-            if other.name != node.name or other.occurrence != node.occurrence:
-                continue
-            if other.span != span.index or not other.outputs:
+            alike = (other.name, other.occurrence) == (node.name, node.occurrence)
+            if not alike or other.span != span.index or not other.outputs:
                 continue
             shape = tape.values[other.outputs[0]].shape
-            keys = tape.values[other.inputs[1]].shape[-2] if node.name == FUSED else shape[-1]
-            if shape[-2] > 1 or found is None:
-                found = keys
+            fused = node.name == FUSED
+            yield shape[-2], tape.values[other.inputs[1]].shape[-2] if fused else shape[-1]
+
+
+def _first_length(attention: Attention) -> int | None:
+    """How many keys there were when the last call with several queries was through."""
+    found = None
+    for queries, keys in _calls(attention.view, attention.node):
+        if queries > 1 or found is None:
+            found = keys
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from parity.diagnose.arguments import as_binary, binary_edit, operand_edit, places_of
+from parity.diagnose.given import given_to
 from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.literals import PRODUCTS, SOFTMAX
 from parity.diagnose.program import ahead_of_time, program_between
@@ -127,6 +128,8 @@ def _cuts(view: View) -> Iterator[Hypothesis]:
     for nodes in siblings.values():
         if not 2 <= len(nodes) <= 6 or len({repr(n.args[1:]) for n in nodes}) != len(nodes):
             continue
+        if _are_frames(view, nodes):
+            continue
         family, parameter = context_of(view, tuple(v for n in nodes for v in n.outputs))
         for order in orders(len(nodes)):
             edits = tuple(
@@ -138,6 +141,13 @@ def _cuts(view: View) -> Iterator[Hypothesis]:
                 family, parameter, f"parts {_list(range(len(nodes)))}", f"parts {_list(order)}",
                 view.site(nodes[0]), edits, cost=1.1 if len(nodes) < 4 else 1.3,
             )  # fmt: skip
+
+
+def _are_frames(view: View, nodes: list[Node]) -> bool:
+    """Whether cuts are what one call after the other of a path is given: no order of parts."""
+    known = given_to(view.tape)
+    paths = [{path for path, _ in known.get(node.outputs[0], ())} for node in nodes]
+    return bool(set.intersection(*paths))
 
 
 def _cut_as(args: tuple[Any, ...], kwargs: dict[str, Any], operands: Operands) -> Any:

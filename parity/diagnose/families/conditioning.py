@@ -10,12 +10,22 @@ from typing import Any
 
 import torch
 
-from parity.diagnose.arguments import Binary, Place, as_binary, binary_edit, operand_edit, take
+from parity.diagnose.arguments import (
+    Binary,
+    Place,
+    as_binary,
+    binary_edit,
+    operand_edit,
+    places_of,
+    take,
+)
 from parity.diagnose.families.chunks import orders
+from parity.diagnose.given import given_to
 from parity.diagnose.hypothesis import Hypothesis, Solve
 from parity.diagnose.literals import SOFTMAX, WAVES
 from parity.diagnose.view import View
 from parity.diagnose.wording import (
+    descends,
     each,
     fixed,
     leads_to,
@@ -23,7 +33,7 @@ from parity.diagnose.wording import (
     residual_parts,
 )
 from parity.localize.execute import Edit, Operands
-from parity.localize.tape import Node, Ref
+from parity.localize.tape import Node, Ref, refs_of
 
 __all__ = ["NAME", "propose"]
 
@@ -32,6 +42,7 @@ NAME = "conditioning"
 _JOINS = frozenset({"cat", "concat", "concatenate", "stack", "hstack", "vstack"})
 _LINEAR = frozenset({"add", "sub", "mul", "div"})
 MOST_PARTS = 6
+_SEQUENCE = 3  # axes: batch, tokens, channels
 
 
 def propose(view: View) -> Iterator[Hypothesis]:
@@ -39,6 +50,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
     yield from each(view, _joined)
     yield from each(view, _summed)
     yield from each(view, _guided)
+    yield from each(view, _pooled)
 
 
 def _joined(view: View, node: Node) -> Iterator[Hypothesis]:
@@ -104,23 +116,40 @@ def _summed(view: View, node: Node) -> Iterator[Hypothesis]:
         return
     if any(fixed(view, value) or not view.is_float(value) for value in binary.both):
         return
-    yield from _one_alone(view, binary)
+    branches = _of_one(view, node, binary.both)
+    yield from _one_alone(view, binary, branches=branches)
     site, written = view.site(node), "a + b" if binary.kind == "add" else "a - b"
+    averaged, scaled = (
+        (("residual", "scale"), ("residual", "scale"))
+        if branches
+        else ((NAME, "combine"), (NAME, "scale"))
+    )
     if binary.kind == "add":
         half = binary_edit(binary, lambda a, b: (a + b) / 2)
-        yield Hypothesis(NAME, "combine", "a + b", "(a + b) / 2, averaged", site, (half,), cost=1.2)
+        text = "(a + b) / 2, averaged"
+        yield Hypothesis(*averaged, "a + b", text, site, (half,), cost=1.2, value=0.5)
     for at in (0, 1):
         make = partial(_weighted, binary, at)
         text = f"{written}, {'ab'[at]} times {{value:.4g}}"
         solve = Solve(make, -8.0, 8.0, reference=1.0, guesses=(0.0, 0.5, 2.0, -1.0))
-        yield Hypothesis(NAME, "scale", written, text, site, solve=solve, cost=1.6)
+        yield Hypothesis(*scaled, written, text, site, solve=solve, cost=1.6)
+
+
+def _of_one(view: View, node: Node, both: tuple[int, int]) -> bool:
+    """Whether both operands are branches: a call computes them from one tensor given to it."""
+    span = next(iter(view.tape.enclosing(node)), None)
+    given = refs_of((span.args, span.kwargs)) if span is not None else ()
+    return any(
+        view.is_float(value) and all(descends(view, operand, value) for operand in both)
+        for value in dict.fromkeys(given)
+    )
 
 
 def _is_mask(view: View, node: Node) -> bool:
     return bool(node.outputs) and leads_to(view, node.outputs[0], SOFTMAX, steps=1)
 
 
-def _one_alone(view: View, binary: Binary) -> Iterator[Hypothesis]:
+def _one_alone(view: View, binary: Binary, *, branches: bool) -> Iterator[Hypothesis]:
     both = binary.both
     result = next(iter((*binary.node.outputs, *binary.node.written)))
     if both is None:
@@ -131,14 +160,41 @@ def _one_alone(view: View, binary: Binary) -> Iterator[Hypothesis]:
         edit = binary_edit(binary, lambda a, b, keep=keep: (a, b)[keep].clone())
         sign = "+" if binary.kind == "add" else "-"
         text = f"{'ab'[keep]} alone, {'ba'[keep]} left out"
+        family, parameter = ("graph", "omitted") if branches else (NAME, "combine")
         yield Hypothesis(
-            NAME, "combine", f"a {sign} b", text, view.site(binary.node), (edit,), cost=1.1
-        )
+            family, parameter, f"a {sign} b", text, view.site(binary.node), (edit,),
+            cost=1.1, value=0.0,
+        )  # fmt: skip
 
 
 def _weighted(binary: Binary, at: int, value: float) -> tuple[Edit, ...]:
     place = binary.places[at]
     return (operand_edit(binary.node, (place,), lambda given: given * value),)
+
+
+def _pooled(view: View, node: Node) -> Iterator[Hypothesis]:
+    """A map of a condition's tokens that gets the mean of all of them instead."""
+    if node.name != "linear" or not node.inputs or node.written:
+        return
+    source = node.inputs[0]
+    shape = view.shape(source)
+    if len(shape) != _SEQUENCE or shape[-2] < 2 or not _is_condition(view, source):
+        return
+    change = partial(_averaged, -2)
+    edit = operand_edit(node, places_of(node, source), change)
+    yield Hypothesis(
+        NAME, "source", "each of its tokens", "the mean of its tokens", view.site(node), (edit,),
+        cost=1.6,
+    )  # fmt: skip
+
+
+def _is_condition(view: View, value: int) -> bool:
+    """Whether a tensor was given to a call together with others, and not as the first."""
+    return any(place > 0 for _, place in given_to(view.tape).get(value, ()))
+
+
+def _averaged(axis: int, x: Tensor) -> Tensor:
+    return x.mean(axis, keepdim=True).expand_as(x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +219,21 @@ def _guided(view: View, node: Node) -> Iterator[Hypothesis]:
 
         return (Edit(node.index, apply, reads),)
 
-    forms: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor], float], ...] = (
-        (f"c + {s:.4g} (c - u)", lambda c, u: c + s * (c - u), 1.0),
-        (f"u + {s - 1:.4g} (c - u)", lambda c, u: u + (s - 1) * (c - u), 1.1),
-        (f"c + {s:.4g} (u - c), exchanged", lambda c, u: c + s * (u - c), 1.0),
-        ("c, no guidance", lambda c, _: c.clone(), 1.0),
-        ("u, the condition ignored", lambda _, u: u.clone(), 1.1),
-        (f"u + {s:.4g} c", lambda c, u: u + s * c, 1.4),
-        (f"{s:.4g} (c - u)", lambda c, u: s * (c - u), 1.4),
-        ("(c + u) / 2, averaged", lambda c, u: (c + u) / 2, 1.5),
+    # With each the factor s of which it is `u + s (c - u)`, if it is that.
+    forms: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor], float, float | None], ...] = (
+        (f"c + {s:.4g} (c - u)", lambda c, u: c + s * (c - u), 1.0, s + 1),
+        (f"u + {s - 1:.4g} (c - u)", lambda c, u: u + (s - 1) * (c - u), 1.1, s - 1),
+        (f"c + {s:.4g} (u - c), exchanged", lambda c, u: c + s * (u - c), 1.0, 1 - s),
+        ("c, no guidance", lambda c, _: c.clone(), 1.0, 1.0),
+        ("u, the condition ignored", lambda _, u: u.clone(), 1.1, 0.0),
+        (f"u + {s:.4g} c", lambda c, u: u + s * c, 1.4, None),
+        (f"{s:.4g} (c - u)", lambda c, u: s * (c - u), 1.4, None),
+        ("(c + u) / 2, averaged", lambda c, u: (c + u) / 2, 1.5, 0.5),
     )
-    for text, compute, cost in forms:
-        yield Hypothesis(NAME, "guidance", reference, text, site, change(compute), cost=cost)
+    for text, compute, cost, value in forms:
+        yield Hypothesis(
+            NAME, "guidance", reference, text, site, change(compute), cost=cost, value=value
+        )
     solve = Solve(
         lambda value: change(lambda c, u: u + value * (c - u)),
         -20.0, 40.0, reference=s, guesses=(0.0, 1.0, s + 1, s - 1, 2 * s),

@@ -15,9 +15,9 @@ import torch
 
 from parity.diagnose.arguments import Binary, Place, as_binary, operand_edit, take
 from parity.diagnose.hypothesis import Hypothesis, Scale, Solve
-from parity.diagnose.literals import Meaning, meaning_of
+from parity.diagnose.literals import SOFTMAX, Meaning, meaning_of
 from parity.diagnose.view import View
-from parity.diagnose.wording import each, fixed
+from parity.diagnose.wording import each, fixed, leads_to
 from parity.localize.execute import Edit
 from parity.localize.tape import Node, Ref
 
@@ -209,6 +209,7 @@ def _dropped_one(view: View, literal: Literal, meaning: Meaning) -> Iterator[Hyp
         view.site(literal.node),
         (edit,),
         cost=meaning.cost - 0.1,
+        value=0.0,
     )
 
 
@@ -221,6 +222,8 @@ def _of_cap(view: View, node: Node) -> Iterator[Hypothesis]:
     first = as_binary(inner) if inner is not None else None
     last = as_binary(readers[0]) if len(readers) == 1 else None
     if first is None or last is None or first.kind not in ("div", "mul") or last.kind != "mul":
+        return
+    if not last.node.outputs:
         return
     divisor, cap = _only_number(first), _only_number(last)
     if divisor is None or cap is None or not first.values:
@@ -238,11 +241,14 @@ def _of_cap(view: View, node: Node) -> Iterator[Hypothesis]:
         )
 
     site, reference = view.site(node), f"soft cap at {cap:.6g}"
+    # Scores are capped, and so are logits, where a cap is a bound like any other.
+    scores = leads_to(view, last.node.outputs[0], SOFTMAX, steps=3)
+    family, parameter = ("attention", "softcap") if scores else ("activation", "clamp")
     solve = Solve(make, 0.05, 1e4, "log", cap, (10.0, 15.0, 20.0, 30.0, 50.0, 2 * cap, cap / 2))
     text = "soft cap at {value:.4g}"
-    yield Hypothesis("attention", "softcap", reference, text, site, solve=solve, cost=1.0)
+    yield Hypothesis(family, parameter, reference, text, site, solve=solve, cost=1.0)
     left_out = Edit(last.node.index, lambda operands: operands.reads[0].clone(), (first.values[0],))
-    yield Hypothesis("attention", "softcap", reference, "no cap", site, (left_out,), cost=1.0)
+    yield Hypothesis(family, parameter, reference, "no cap", site, (left_out,), cost=1.0)
 
 
 def _only_number(binary: Binary) -> float | None:

@@ -11,11 +11,14 @@ from functools import partial
 
 import torch
 
+from parity.diagnose.arguments import as_binary
 from parity.diagnose.hypothesis import Hypothesis, Solve
 from parity.diagnose.lookups import Lookup, lookups, rows_shown
 from parity.diagnose.operands import operand_at
 from parity.diagnose.view import View
+from parity.diagnose.wording import fixed
 from parity.localize.execute import Edit, Operands
+from parity.localize.tape import Node, Ref
 
 __all__ = ["NAME", "propose"]
 
@@ -48,6 +51,10 @@ def counts_up(ids: Tensor) -> bool:
 
 
 def _scale(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
+    own = list(_own_scale(view, lookup))
+    if own:  # whatever else the rows are multiplied by is another value of that factor
+        yield from own
+        return
     width = view.shape(lookup.table)[-1]
     site = view.site(lookup.node)
     root = math.sqrt(max(width, 1))
@@ -61,28 +68,43 @@ def _scale(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
     solve = Solve(make, 1e-3, 1e3, "log", reference=1.0, guesses=(1.0,))
     text = "times {value:.4g}"
     yield Hypothesis(NAME, "scale", "rows as they are", text, site, solve=solve, cost=1.1)
-    yield from _own_scale(view, lookup)
 
 
 def _own_scale(view: View, lookup: Lookup) -> Iterator[Hypothesis]:
-    """The reference's own multiplication left out."""
-    for node in view.consumers(lookup.node.outputs[0]):
-        numbers = [arg for arg in node.args if isinstance(arg, int | float)]
-        if node.name not in ("mul", "div") or len(numbers) != 1 or numbers[0] in (0, 1):
+    """The reference's own factor left out, or another in its place."""
+    source = lookup.node.outputs[0]
+    for node in view.consumers(source):
+        factor = _factor(view, node, source)
+        if factor is None:
             continue
-        factor = numbers[0] if node.name == "mul" else 1 / numbers[0]
-        source = lookup.node.outputs[0]
 
         def make(value: float, source: int = source, index: int = node.index) -> tuple[Edit, ...]:
             return (Edit(index, lambda operands: operands.reads[0] * value, (source,)),)
 
         site = view.site(node)
-        fixed = Solve(make, 1.0, 1.0, reference=factor)
+        once = Solve(make, 1.0, 1.0, reference=factor)
         reference = f"rows times {factor:.4g}"
-        yield Hypothesis(NAME, "scale", reference, "not scaled", site, solve=fixed, cost=0.5)
+        yield Hypothesis(NAME, "scale", reference, "not scaled", site, solve=once, cost=0.5)
         solve = Solve(make, 1e-3, 1e3, "log", reference=factor, guesses=(factor**2, 1 / factor))
         text = "times {value:.4g}"
         yield Hypothesis(NAME, "scale", reference, text, site, solve=solve, cost=1.0)
+
+
+def _factor(view: View, node: Node, source: int) -> float | None:
+    """What rows are multiplied by, a number or a constant tensor of one element."""
+    binary = as_binary(node)
+    if binary is None or binary.kind not in ("mul", "div") or not node.outputs:
+        return None
+    if not isinstance(binary.left, Ref) or binary.left.value != source:
+        return None
+    other = binary.right
+    if isinstance(other, Ref):
+        if math.prod(view.shape(other.value)) != 1 or not fixed(view, other.value):
+            return None
+        other = float(view.value(other.value).reshape(()))
+    if isinstance(other, bool) or not isinstance(other, int | float) or other in (0, 1):
+        return None
+    return float(other) if binary.kind == "mul" else 1 / other
 
 
 def _shifted(view: View, lookup: Lookup) -> Iterator[Hypothesis]:

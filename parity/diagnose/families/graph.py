@@ -12,9 +12,18 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn import functional
 
-from parity.diagnose.arguments import Binary, as_binary, binary_edit, rerun
+from parity.diagnose.arguments import (
+    Binary,
+    as_binary,
+    binary_edit,
+    operand_edit,
+    places_of,
+    rerun,
+)
 from parity.diagnose.hypothesis import Hypothesis
+from parity.diagnose.literals import scales_draw
 from parity.diagnose.program import Program, program_between
 from parity.diagnose.view import View
 from parity.diagnose.wording import (
@@ -75,6 +84,8 @@ def propose(view: View) -> Iterator[Hypothesis]:
     """Other graphs, one change each."""
     yield from each(view, _of_binary)
     yield from each(view, _omitted)
+    yield from each(view, _read_before)
+    yield from each(view, _distance)
     yield from each(view, _other_function)
     yield from each(view, _choice)
     yield from distinct(_calls_omitted(view))
@@ -193,7 +204,51 @@ def _omitted(view: View, node: Node) -> Iterator[Hypothesis]:
     if source is None or view.shape(source) != view.shape(result) or not view.is_float(result):
         return
     edit = Edit(node.index, lambda operands: operands.reads[0].clone(), (source,))
+    if scales_draw(view, result):
+        text = f"{node.name} left out, variance and deviation taken for one another"
+        site = view.site(node)
+        yield Hypothesis("sampling", "scale", node.name, text, site, (edit,), cost=1.0)
+        return
     yield _says(view, node, "omitted", says=(node.name, "left out"), edits=(edit,), cost=1.6)
+
+
+def _read_before(view: View, node: Node) -> Iterator[Hypothesis]:
+    """A bounded tensor that several operations read, of which one reads it before that."""
+    if node.name not in ("clamp", "clip", "clamp_min", "clamp_max") or len(node.outputs) != 1:
+        return
+    result, source = node.outputs[0], main_input(view, node)
+    readers = view.consumers(result)
+    if source is None or len(readers) < 2:
+        return
+    for reader in readers:
+        edit = operand_edit(reader, places_of(reader, result), lambda _, new: new, (source,))
+        yield _says(
+            view, reader, "order", says=("reads what is clamped", "reads it before it is clamped"),
+            edits=(edit,), cost=1.3,
+        )  # fmt: skip
+
+
+def _distance(view: View, node: Node) -> Iterator[Hypothesis]:
+    """Another measure of what is near."""
+    if node.name != "cdist" or len(node.inputs) < 2:
+        return
+    site = view.site(node)
+    for text, compute, cost in _DISTANCES:
+        edit = Edit(node.index, partial(_of_two, compute))
+        yield Hypothesis(NAME, "function", "distance", text, site, (edit,), cost=cost)
+
+
+def _of_two(compute: Callable[[Tensor, Tensor], Tensor], operands: Operands) -> Tensor:
+    return compute(operands.args[0], operands.args[1])
+
+
+_DISTANCES: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor], float], ...] = (
+    ("minus the product, no norms", lambda a, b: -(a @ b.mT), 1.2),
+    ("minus the cosine", lambda a, b: -(a @ functional.normalize(b, dim=-1).mT), 1.2),
+    ("the product", lambda a, b: a @ b.mT, 1.5),
+    ("sum of magnitudes", lambda a, b: torch.cdist(a, b, p=1.0), 1.5),
+    ("largest magnitude", lambda a, b: torch.cdist(a, b, p=math.inf), 1.7),
+)
 
 
 def _calls_omitted(view: View) -> Iterator[Hypothesis]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from parity.diagnose.arguments import operand_edit, places_of
 from parity.diagnose.constants import constants_of
 from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.view import View
-from parity.localize.execute import Edit, Operands
+from parity.localize.execute import Edit
 from parity.localize.tape import Node, Ref
 
 __all__ = ["NAME", "propose"]
@@ -97,12 +98,27 @@ def _measures(view: View, node: Node, source: int, axes: Any) -> Iterator[Hypoth
     reference = near[0] if near else "its own loudness"
     for name, (measure, cost) in _MEASURES.items():
         if name not in near:
-            edit = Edit(node.index, _measured(measure, axes), (source,))
             yield Hypothesis(
-                NAME, "scale", f"loudness as {reference}", f"as {name}",
-                view.site(node), (edit,), cost=cost,
+                NAME, "scale", f"loudness as {reference}", f"as {name}", view.site(node),
+                _edits(view, node, source, _measured(measure, axes)),
+                cost=cost, value=1.0 if name == "one" else None,
             )  # fmt: skip
 
 
-def _measured(measure: Measure, axes: Any) -> Callable[[Operands], Tensor]:
-    return lambda operands: measure(operands.reads[0], axes)
+def _edits(
+    view: View, node: Node, source: int, compute: Callable[[Tensor], Tensor]
+) -> tuple[Edit, ...]:
+    """The change of the loudness; where an earlier reader is right, of those that follow alone."""
+    result = node.outputs[0]
+    readers = [view.tape.nodes[index] for index in view.tape.readers.get(result, ())]
+    here = [reader for reader in readers if view.inside(reader.index)]
+    if len(here) == len(readers) or not here or readers[0] in here:
+        return (Edit(node.index, lambda operands: compute(operands.reads[0]), (source,)),)
+    return tuple(
+        operand_edit(reader, places_of(reader, result), lambda _, x: compute(x), (source,))
+        for reader in here
+    )
+
+
+def _measured(measure: Measure, axes: Any) -> Callable[[Tensor], Tensor]:
+    return lambda x: measure(x, axes)

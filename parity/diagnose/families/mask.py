@@ -182,18 +182,24 @@ def _padding(attention: Attention) -> Iterator[Hypothesis]:
         return
     name = "padding is hidden"
 
-    def padding(candidate: str, change: Callable[[Tensor], Tensor], cost: float) -> Hypothesis:
+    def padding(
+        candidate: str,
+        change: Callable[[Tensor], Tensor],
+        cost: float,
+        more: float | None = None,
+    ) -> Hypothesis:
         def hide(hidden: Tensor, age: Tensor) -> Tensor:
             del age
             own = hidden.all(-2, keepdim=True)
             return (hidden & ~own) | change(own)
 
-        return _say(attention, "padding", name, candidate, hide, cost)
+        said = _say(attention, "padding", name, candidate, hide, cost)
+        return replace(said, value=more)  # how many more keys are taken for real
 
     yield padding("padding is seen", torch.zeros_like, 1.0)
     yield padding("what is no padding is hidden", torch.logical_not, 1.3)
-    yield padding("the last real key is hidden too", _grown, 1.3)
-    yield padding("the first padding key is seen", _shrunk, 1.4)
+    yield padding("the last real key is hidden too", _grown, 1.3, -1.0)
+    yield padding("the first padding key is seen", _shrunk, 1.4, 1.0)
     yield padding("padding is taken for the other side", lambda c: c.flip(-1), 1.5)
     if columns.shape[0] > 1:
         yield padding("every row has the padding of the first", lambda c: c[:1].expand_as(c), 1.3)

@@ -54,10 +54,10 @@ def _offset(make: Proposals) -> Iterator[Hypothesis]:
     if plain is not None:
         kept = plain.reshape(slot[1])
         change = affine_change(lambda given: replace(given, weight=kept))
-        yield make.fixed("weight_offset", "times 1 + weight", "times weight", change, 1.05)
+        yield make.fixed("weight_offset", "times 1 + weight", "times weight", change, 1.05, 0.0)
         return
     change = affine_change(lambda g: replace(g, weight=None if g.weight is None else 1 + g.weight))
-    yield make.fixed("weight_offset", "times weight", "times 1 + weight", change, 1.05)
+    yield make.fixed("weight_offset", "times weight", "times 1 + weight", change, 1.05, 1.0)
     change = affine_change(
         lambda g: replace(g, weight=None if g.weight is None else g.weight.square())
     )

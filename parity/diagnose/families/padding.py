@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch.nn import functional
@@ -140,7 +141,9 @@ def _sides(
             continue
         seen.add(tuple(other))
         flat = tuple(n for pair in other for n in pair)
-        yield _as(view, node, (parameter, said, label), (flat, mode, value), cost)
+        said_so = _as(view, node, (parameter, said, label), (flat, mode, value), cost)
+        # How much stands before the signal: the number that ports write into their convolution.
+        yield replace(said_so, value=float(max(a for a, _ in other)))
 
 
 def _sides_said(pairs: list[tuple[int, int]]) -> str:

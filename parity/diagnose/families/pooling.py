@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from parity.diagnose.arguments import operand_edit
+from parity.diagnose.arguments import as_binary, operand_edit
 from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.literals import ROOTS
 from parity.diagnose.view import View
-from parity.diagnose.wording import each, leads_to
+from parity.diagnose.wording import distinct, each, leads_to
 from parity.localize.execute import Edit, Operands
 from parity.localize.tape import Node, Ref
 
@@ -61,8 +61,10 @@ _ALONG: dict[str, int] = {
 def propose(view: View) -> Iterator[Hypothesis]:
     """Other reductions, axes and items."""
     yield from each(view, _reduction)
+    yield from each(view, _masked_mean)
     yield from each(view, _axis)
     yield from each(view, _running)
+    yield from distinct(_spread(view))
     yield from each(view, _pick)
 
 
@@ -86,6 +88,76 @@ def _reduction(view: View, node: Node) -> Iterator[Hypothesis]:
         edit = Edit(node.index, partial(_reduced, _REDUCTIONS[node.name], axis, keep))
         text = f"{own} over axis {axis}"
         yield Hypothesis(NAME, "axis", own, text, site, (edit,), cost=1.5)
+
+
+def _spread(view: View) -> Iterator[Hypothesis]:
+    """Deviations that are measured over all axes, the batch's too, all of a call together."""
+    by_call: dict[tuple[str, int], list[Node]] = {}
+    for node in view.nodes:
+        plain = len(node.outputs) == 1 and isinstance(view.argument(node, 1, "dim"), tuple | list)
+        if node.name in ("std", "var", "norm") and plain:
+            by_call.setdefault((node.name, node.span), []).append(node)
+    for (name, _), nodes in by_call.items():
+        edits = tuple(Edit(node.index, partial(_over_all, name)) for node in nodes)
+        yield Hypothesis(
+            "norm", "axis", f"{name} of each row", f"{name} of the whole batch",
+            view.site(nodes[0]), edits, cost=1.3,
+        )  # fmt: skip
+
+
+def _over_all(name: str, operands: Operands) -> Tensor:
+    made: Tensor = operands.default()
+    whole: Tensor = getattr(operands.args[0], name)()
+    return whole.expand_as(made)
+
+
+def _masked_mean(view: View, node: Node) -> Iterator[Hypothesis]:
+    """`sum(x * mask) / sum(mask)`, and what else is made of a row of items."""
+    found = _masked_sum(view, node)
+    if found is None:
+        return
+    x, axis, keep = found
+    site, own = view.site(node), "mean of what is not masked"
+    forms: tuple[tuple[str, str, str, Reduce, float], ...] = (
+        ("mask", "padding", "mean of all, padding too", _REDUCTIONS["mean"], 1.0),
+        (NAME, "pooling", "first item", _first, 1.0),
+        (NAME, "pooling", "last item", _last, 1.1),
+        (NAME, "pooling", "maximum", _REDUCTIONS["amax"], 1.2),
+    )
+    for family, parameter, text, reduce, cost in forms:
+        edit = Edit(node.index, partial(_read_reduced, reduce, axis, keep), (x,))
+        yield Hypothesis(family, parameter, own, text, site, (edit,), cost=cost)
+
+
+def _read_reduced(reduce: Reduce, axis: int, keep: bool, operands: Operands) -> Tensor:
+    return reduce(operands.reads[0], axis, keep)
+
+
+def _masked_sum(view: View, node: Node) -> tuple[int, int, bool] | None:
+    """What is averaged, over which axis, and whether the axis is kept."""
+    binary = as_binary(node)
+    if binary is None or binary.kind != "div" or binary.both is None or not node.outputs:
+        return None
+    summed = view.producer(binary.both[0])
+    if summed is None or summed.name != "sum" or not isinstance(summed.args[0], Ref):
+        return None
+    axes = _listed(view.argument(summed, 1, "dim"))
+    inner = view.producer(summed.args[0].value)
+    masked = as_binary(inner) if inner is not None else None
+    if len(axes) != 1 or type(axes[0]) is not int or masked is None or masked.both is None:
+        return None
+    if masked.kind != "mul":
+        return None
+    keep = bool(view.argument(summed, 2, "keepdim", default=False))
+    for x, mask in (masked.both, masked.both[::-1]):
+        same = view.shape(x) == view.shape(summed.args[0].value)
+        if same and view.has(mask) and _is_mask(view.value(mask)):
+            return x, axes[0], keep
+    return None
+
+
+def _is_mask(x: Tensor) -> bool:
+    return bool(((x == 0) | (x == 1)).all())
 
 
 def _reduced(reduce: Reduce, axes: Any, keep: bool, operands: Operands) -> Tensor:
@@ -121,7 +193,8 @@ def _axis(view: View, node: Node) -> Iterator[Hypothesis]:
         edit = operand_edit(node, (place,), partial(_in_form, other))
         reference = f"{node.name} over axis {axis}"
         text = f"{node.name} over axis {other - len(shape) if axis < 0 else other}"
-        yield Hypothesis(NAME, "axis", reference, text, view.site(node), (edit,), cost=1.7)
+        family, cost = ("norm", 1.0) if node.name == "normalize" else (NAME, 1.7)
+        yield Hypothesis(family, "axis", reference, text, view.site(node), (edit,), cost=cost)
 
 
 def _in_form(axis: int, given: Any) -> Any:
@@ -179,6 +252,34 @@ def _pick(view: View, node: Node) -> Iterator[Hypothesis]:
             name = "last item" if other == size - 1 else f"item {other}"
             site, reference = view.site(node), f"item {index}"
             yield Hypothesis(NAME, "source", reference, name, site, (edit,), cost=1.5)
+        yield from _pooled_instead(view, node, axis, index)
+
+
+def _pooled_instead(view: View, node: Node, axis: int, index: int) -> Iterator[Hypothesis]:
+    """One item of an axis in the reference, a mean or the largest of them in the candidate."""
+    whole, made = view.shape(node.args[0].value), view.shape(node.outputs[0])
+    own = index % whole[axis]
+    if whole[axis] < 3 or made != whole[:axis] + whole[axis + 1 :]:
+        return
+    others = [place for place in range(whole[axis]) if place != own]
+    forms: tuple[tuple[str, Callable[[Tensor], Tensor], float], ...] = (
+        ("mean of the other items", lambda x: x[_along(axis, others)].mean(axis), 1.4),
+        ("mean of all items", lambda x: x.mean(axis), 1.4),
+        ("largest of all items", lambda x: x.amax(axis), 1.6),
+        ("sum of all items", lambda x: x.sum(axis), 1.7),
+    )
+    for text, compute, cost in forms:
+        edit = Edit(node.index, partial(_of_whole, compute))
+        site = view.site(node)
+        yield Hypothesis(NAME, "source", f"item {index}", text, site, (edit,), cost=cost)
+
+
+def _along(axis: int, places: list[int]) -> tuple[Any, ...]:
+    return (*[slice(None)] * axis, places)
+
+
+def _of_whole(compute: Callable[[Tensor], Tensor], operands: Operands) -> Tensor:
+    return compute(operands.args[0])
 
 
 def _picked(node: Node) -> Iterator[tuple[int, int, int]]:

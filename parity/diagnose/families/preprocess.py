@@ -167,7 +167,7 @@ def _pair(view: View, pair: tuple[tuple[Node, Place, int], ...]) -> Iterator[Hyp
         )
         yield Hypothesis(
             *_named(view, shift[2], "mean"), "mean and deviation of each channel", label,
-            view.site(pair[0][0]), edits, cost=cost,
+            view.site(pair[0][0]), edits, cost=cost, value=0.5 if "0.5" in label else None,
         )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.view import View
 from parity.diagnose.wording import (
     consumers_through,
+    descends,
     distinct,
     each,
     producer_through,
@@ -21,7 +22,7 @@ from parity.diagnose.wording import (
     title,
 )
 from parity.localize.execute import Edit, Operands
-from parity.localize.tape import Node
+from parity.localize.tape import LEAF, Node
 
 __all__ = ["NAME", "propose"]
 
@@ -31,6 +32,7 @@ REFERENCE = "x + f(x)"
 SCALES = (0.0, 0.1, 0.5, math.sqrt(0.5), 1.0, math.sqrt(2.0), 2.0, -1.0)
 # How much of a difference may be left for it to be a tensor that was added, times a number.
 MOST_LEFT = 0.03
+_MOST_CHAINED = 64
 COEFFICIENTS = (1.0, -1.0, 0.5, -0.5, 2.0)
 
 
@@ -38,6 +40,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
     """Changes of sums, of layer scales, and sums where the reference has none."""
     yield from each(view, _of_sum)
     yield from each(view, _of_scale)
+    yield from each(view, _of_chain)
     yield from distinct(_extra_sums(view))
     yield from distinct(_extra_at_end(view))
 
@@ -70,7 +73,10 @@ def _without(binary: Binary, skip: int, site: Site) -> Iterator[Hypothesis]:
         ("residual", "scale", "(x + f(x)) / sqrt(2)", lambda x, f: (x + f) * math.sqrt(0.5), 1.3),
     )
     for family, parameter, text, compute, cost in says:
-        yield Hypothesis(family, parameter, REFERENCE, text, site, change(compute), cost=cost)
+        value = math.sqrt(0.5) if "sqrt" in text else None
+        yield Hypothesis(
+            family, parameter, REFERENCE, text, site, change(compute), cost=cost, value=value
+        )
 
 
 def _scaled(view: View, binary: Binary, branch: int, site: Site) -> Iterator[Hypothesis]:
@@ -93,6 +99,33 @@ def _scaled(view: View, binary: Binary, branch: int, site: Site) -> Iterator[Hyp
         # Where the branch has a factor already, another factor is the better explanation.
         solve = Solve(make, -4.0, 4.0, reference=1.0, guesses=SCALES)
         yield Hypothesis("residual", "scale", REFERENCE, text, site, solve=solve, cost=cost)
+
+
+def _of_chain(view: View, node: Node) -> Iterator[Hypothesis]:
+    """What is left after one step, from which the next takes its part: from the start instead."""
+    binary = as_binary(node)
+    if binary is None or binary.kind != "sub" or binary.both is None or node.written:
+        return
+    start = binary.both[0]
+    for _ in range(_MOST_CHAINED):
+        before = _maker(view, start)
+        inner = as_binary(before) if before is not None and before.span == node.span else None
+        if inner is None or inner.kind != "sub" or inner.both is None:
+            break
+        start = inner.both[0]
+    if start == binary.both[0] or view.shape(start) != view.shape(binary.both[0]):
+        return
+    place = binary.places[0]
+    edit = operand_edit(node, (place,), lambda _, first: first, reads=(start,))
+    yield Hypothesis(
+        NAME, "source", "a - b, a left by the steps before", "a as it was at the start, - b",
+        view.site(node), (edit,), cost=1.0,
+    )  # fmt: skip
+
+
+def _maker(view: View, value: int) -> Node | None:
+    index = view.tape.values[value].node
+    return view.tape.nodes[index] if index != LEAF else None
 
 
 def _times_number(view: View, value: int) -> bool:
@@ -127,11 +160,14 @@ def _of_scale(view: View, node: Node) -> Iterator[Hypothesis]:
         keep = 1 - index
         edit = binary_edit(binary, lambda a, b, keep=keep: (a, b)[keep].clone())
         stored = view.is_parameter(factor)
+        if not stored and descends(view, factor, branch):
+            continue  # it goes back to what it scales, and is no condition
         family, parameter = ("residual", "scale") if stored else ("adaln", "gate")
         what = "layer scale" if stored else "gate"
         yield Hypothesis(
-            family, parameter, f"f(x) times {what}", "f(x) unscaled", view.site(node), (edit,)
-        )
+            family, parameter, f"f(x) times {what}", "f(x) unscaled", view.site(node), (edit,),
+            value=1.0,
+        )  # fmt: skip
 
 
 def _is_added(view: View, value: int) -> bool:

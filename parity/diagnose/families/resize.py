@@ -51,7 +51,7 @@ def _rules(view: View, node: Node, axes: tuple[int, ...]) -> Iterator[Hypothesis
     source, result = node.inputs[0], node.outputs[0]
     if not view.has(source) or not view.has(result):
         return
-    family = "preprocess" if constants_of(view).raw(source) else "conv"
+    family = _family(view, source)
     x, y = view.value(source), view.value(result)
     reference = next((name for name, rule in RULES.items() if _is(x, y, axes, rule)), node.name)
     for name, rule in RULES.items():
@@ -59,6 +59,14 @@ def _rules(view: View, node: Node, axes: tuple[int, ...]) -> Iterator[Hypothesis
             edit = _edit(node, axes, rule)
             cost = 1.0 if "first" not in name and "a=" not in name else 1.2
             yield Hypothesis(family, "resize", reference, name, view.site(node), (edit,), cost=cost)
+
+
+def _family(view: View, source: int) -> str:
+    """Whose resizing it is: of a stored table, of what the program is given, of features."""
+    constants = constants_of(view)
+    if constants.constant(source) and constants.parameters(source):
+        return "positional"
+    return "preprocess" if constants.raw(source) else "conv"
 
 
 def _is(x: Tensor, y: Tensor, axes: tuple[int, ...], rule: Rule) -> bool:

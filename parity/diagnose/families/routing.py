@@ -32,6 +32,19 @@ def propose(view: View) -> Iterator[Hypothesis]:
         if not isinstance(count, int) or len(view.shape(node.inputs[0])) < 2:
             continue
         yield from _Choice(view, node, count).all()
+    yield from _overwritten(view)
+
+
+def _overwritten(view: View) -> Iterator[Hypothesis]:
+    """Results that are put where others are already, in the place of being added to them."""
+    for node in view.nodes:
+        if node.name != "index_add_" or len(node.args) != 4 or node.kwargs:
+            continue
+        edit = Edit(node.index, lambda operands: operands.args[0].index_copy_(*operands.args[1:]))
+        yield Hypothesis(
+            "graph", "omitted", "added to what is there", "in the place of what is there",
+            view.site(node, "index_add_"), (edit,), cost=1.2,
+        )  # fmt: skip
 
 
 class _Choice:

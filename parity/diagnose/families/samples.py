@@ -90,28 +90,39 @@ def _scaled(view: View, node: Node) -> Iterator[Hypothesis]:
 
 def _given(view: View, node: Node) -> Iterator[Hypothesis]:
     """Samples that come in at another scale than the reference's, where they are first read."""
+    if node.name in {"tensor", "as_tensor", "from_numpy"} and len(node.outputs) == 1:
+        yield from _at_scale(view, node, node.outputs[0], lambda f: view.after(node, f))
     for place, value in places(node):
-        if view.producer(value) is not None or view.is_parameter(value) or node.written:
-            continue
-        if not view.is_float(value) or not _is_sound(view, value):
-            continue
-        if constants_of(view).constant(value):
-            continue
-        said, site = "samples as they come in", view.site(node)
-        for label, factor, cost in (
-            ("by 32767 in the place of 32768", 32768 / 32767, 1.0),
-            ("by 32768 in the place of 32767", 32767 / 32768, 1.0),
-            ("times 32768", 32768.0, 1.1),
-            ("times 32767", 32767.0, 1.1),
-            ("divided by 32768", 1 / 32768, 1.1),
-            ("of the other sign", -1.0, 1.3),
-        ):
-            edit = changed(node, {place: _times(factor)})
-            yield Hypothesis(NAME, "scale", said, label, site, (edit,), cost=cost)
+        outside = view.producer(value) is None and not view.is_parameter(value)
+        if outside and not node.written:
+            yield from _at_scale(view, node, value, _operand_edit(node, place))
 
 
-def _times(factor: float) -> Change:
-    return lambda operand, _: operand * factor
+def _operand_edit(node: Node, place: Place) -> Callable[[Callable[[Tensor], Tensor]], Edit]:
+    return lambda change: changed(node, {place: lambda operand, _: change(operand)})
+
+
+def _at_scale(
+    view: View, node: Node, value: int, edit: Callable[[Callable[[Tensor], Tensor]], Edit]
+) -> Iterator[Hypothesis]:
+    if not view.is_float(value) or not _is_sound(view, value):
+        return
+    if constants_of(view).constant(value):
+        return
+    said, site = "samples as they come in", view.site(node)
+    for label, factor, cost in (
+        ("by 32767 in the place of 32768", 32768 / 32767, 1.0),
+        ("by 32768 in the place of 32767", 32767 / 32768, 1.0),
+        ("times 32768", 32768.0, 1.1),
+        ("times 32767", 32767.0, 1.1),
+        ("divided by 32768", 1 / 32768, 1.1),
+        ("of the other sign", -1.0, 1.3),
+    ):
+        yield Hypothesis(NAME, "scale", said, label, site, (edit(_times(factor)),), cost=cost)
+
+
+def _times(factor: float) -> Callable[[Tensor], Tensor]:
+    return lambda samples: samples * factor
 
 
 def _to_peak(x: Tensor) -> Tensor:

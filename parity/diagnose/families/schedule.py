@@ -48,7 +48,9 @@ FORMS: tuple[tuple[str, str, Callable[[float], float], float], ...] = (
     ("direction", "1 - it", lambda v: 1 - v, 1.4),
     ("values", "1 + it", lambda v: 1 + v, 1.8),
     ("values", "minus it", lambda v: -v, 1.6),
+    ("values", "one less", lambda v: v - 1, 1.4),
 )
+_SHIFTS = {"one less": -1.0, "1 + it": 1.0}
 
 
 def propose(view: View) -> Iterator[Hypothesis]:
@@ -79,7 +81,10 @@ def _step_number(view: View, node: Node) -> Iterator[Hypothesis]:
                 edits = change(partial(_mapped, other))
                 yield Hypothesis(NAME, parameter, reference, text, site, edits, cost=1.3)
         for parameter, text, form, cost in FORMS:
-            yield Hypothesis(NAME, parameter, reference, text, site, change(form), cost=cost)
+            yield Hypothesis(
+                NAME, parameter, reference, text, site, change(form), cost=cost,
+                value=_SHIFTS.get(text),
+            )  # fmt: skip
         make = partial(_times, same, place)
         solve = Solve(make, -4.0, 4.0, reference=1.0, guesses=(0.5, 2.0, 0.001, -1.0))
         text = "{value:.4g} times it"

@@ -22,6 +22,11 @@ __all__ = ["NAME", "propose"]
 
 NAME = "graph"
 MOST = 160
+CURVES_OF_ONE = frozenset({
+    "silu", "gelu", "relu", "elu", "mish", "tanh", "sigmoid", "leaky_relu", "softplus", "silu_",
+    "relu_", "selu", "celu", "hardswish", "softsign",
+})  # fmt: skip
+NORMS = frozenset({"layer_norm", "group_norm", "rms_norm", "batch_norm", "instance_norm"})
 _ELEMENTWISE_LATER = 4
 
 
@@ -72,8 +77,27 @@ def _one(view: View, node: Node, value: int, name: str) -> Iterator[Hypothesis]:
         if other in own and as_binary(node) is not None:
             text = f"{text} twice"  # noqa: PLW2901 - the name says more here
         edit = operand_edit(node, places, lambda _, new: new, reads=(other,))
+        left_out = _left_out(view, value, other)
+        if left_out is not None:
+            family, parameter, what = left_out
+            yield Hypothesis(
+                family, parameter, f"reads {name}", f"reads {text}: {what}", view.site(node),
+                (edit,), cost=1.05,
+            )  # fmt: skip
+            continue
         cost = 1.1 if other in terms else 1.4
         yield _says(view, node, name, text, (edit,), cost=cost)
+
+
+def _left_out(view: View, value: int, other: int) -> tuple[str, str, str] | None:
+    """What it is called to read a tensor before an operation: that is left out for this reader."""
+    index = view.tape.values[value].node
+    if index == LEAF or view.tape.nodes[index].inputs[:1] != (other,):
+        return None
+    name = view.tape.nodes[index].name
+    if name in CURVES_OF_ONE:
+        return "activation", "function", "no activation"
+    return ("norm", "omitted", "not normalised") if name in NORMS else None
 
 
 def _terms(view: View, value: int) -> tuple[int, ...]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from parity.diagnose.arguments import as_binary, operand_edit
 from parity.diagnose.carried import Carried, carried_of, sliced, slicer_of
 from parity.diagnose.constants import constants_of
 from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.kernels import is_convolution
 from parity.diagnose.operands import Change, changed, operand_at
 from parity.diagnose.view import View
+from parity.diagnose.wording import each, fixed
 from parity.localize.execute import Edit, Operands
 from parity.localize.tape import Node, Ref, Tape
 
@@ -25,6 +27,7 @@ _SUMS = frozenset({"add", "add_"})
 
 def propose(view: View) -> Iterator[Hypothesis]:
     """What may become of each value that an earlier call left for this one."""
+    yield from each(view, _stale)
     carried = carried_of(view.tape)
     constants = constants_of(view)
     for node in view.nodes:
@@ -40,6 +43,53 @@ def propose(view: View) -> Iterator[Hypothesis]:
             elif node.name in _SUMS:
                 yield from _tail(view, node, one)
             yield from _cut_elsewhere(view, node, one)
+
+
+def _stale(view: View, node: Node) -> Iterator[Hypothesis]:
+    """A number of each signal, its loudness say, that is that of the call before."""
+    binary = as_binary(node)
+    if binary is None or binary.both is None or node.written or len(node.outputs) != 1:
+        return
+    if binary.kind not in ("mul", "div", "add", "sub"):
+        return
+    for place, value in zip(binary.places, binary.both, strict=True):
+        if not _is_statistic(view, value, node.outputs[0]):
+            continue
+        before = _in_call_before(view.tape, node, value)
+        if before is not None:
+            edit = operand_edit(node, (place,), lambda _, new: new, (before,))
+            yield Hypothesis(
+                NAME, "state", "computed in each call", "that of the call before",
+                view.site(node), (edit,), cost=1.3, value=1.0,
+            )  # fmt: skip
+
+
+def _is_statistic(view: View, value: int, result: int) -> bool:
+    """Whether a tensor has one number for each row of a result, and was computed."""
+    few, many = view.shape(value), view.shape(result)
+    if not few or few[-1] != 1 or many[-1] == 1 or view.is_constant(value):
+        return False
+    return view.is_float(value) and not fixed(view, value)
+
+
+def _in_call_before(tape: Tape, node: Node, value: int) -> int | None:
+    """The counterpart of a value that was made in the same call as it is read, one call before."""
+    maker = tape.nodes[tape.values[value].node]
+    if node.span < 0 or maker.span != node.span:
+        return None
+    span = tape.spans[node.span]
+    calls = tape.calls_of[span.path]
+    place = next(i for i, one in enumerate(calls) if one.index == span.index)
+    if not place:
+        return None
+    before = calls[place - 1]
+    for index in range(before.start, before.stop):
+        other = tape.nodes[index]
+        same = (other.name, other.occurrence) == (maker.name, maker.occurrence)
+        if same and other.span == before.index and len(other.outputs) == len(maker.outputs):
+            found = other.outputs[maker.outputs.index(value)]
+            return found if tape.values[found].shape == tape.values[value].shape else None
+    return None
 
 
 def _zeros(operand: Tensor, _: Operands) -> Tensor:
@@ -253,5 +303,6 @@ def _cut_elsewhere(view: View, node: Node, one: Carried) -> Iterator[Hypothesis]
         edit = sliced(view.tape, slicer, shift, shift)
         if edit is not None:
             yield Hypothesis(
-                NAME, "state", "cut off where it is", label, view.site(node), (edit,), cost=cost
-            )
+                NAME, "state", "cut off where it is", label, view.site(node), (edit,),
+                cost=cost, value=float(abs(shift)),
+            )  # fmt: skip

@@ -60,15 +60,18 @@ def _offsets(view: View, node: Node, axis: int, start: int, spare: int) -> Itera
     else:
         said = "cut at both ends"
     options = {
+        spare - spare // 2: "cut at both ends, more before",
+        spare // 2: "cut at both ends",
         0: "cut at the end",
         spare: "cut at the beginning",
-        spare // 2: "cut at both ends",
-        spare - spare // 2: "cut at both ends, more before",
     }
     for offset, label in options.items():
         if offset != start:
             edit = _at(node, axis, offset, spare)
-            yield Hypothesis(NAME, "alignment", said, label, view.site(node), (edit,), cost=1.0)
+            yield Hypothesis(
+                NAME, "alignment", said, label, view.site(node), (edit,),
+                cost=1.0, value=float(offset),
+            )  # fmt: skip
 
     def make(offset: float) -> tuple[Edit, ...]:
         return (_at(node, axis, int(offset), spare),)

@@ -184,7 +184,19 @@ def _scaled(view: View, value: int, readers: Readers, tensor: Tensor) -> Iterato
     guesses = (0.5, 2.0, *roots, *(1 / r for r in roots))
     solve = Solve(make, 1e-4, 1e4, scale="log", reference=1.0, guesses=guesses)
     if make(1.0):
-        yield Hypothesis(NAME, "scale", said, "times {value:.4g}", site, solve=solve, cost=2.0)
+        # One row alone is as well explained by a factor of what goes in, or of what comes out.
+        cost = 2.0 if _rows(view, readers) > 1 or _called_again(view, site) else 3.0
+        yield Hypothesis(NAME, "scale", said, "times {value:.4g}", site, solve=solve, cost=cost)
+
+
+def _rows(view: View, readers: Readers) -> int:
+    """How many rows are computed with a parameter."""
+    shapes = [view.shape(node.outputs[0]) for node, _ in readers if node.outputs]
+    return sum(math.prod(shape[:-1]) for shape in shapes)
+
+
+def _called_again(view: View, site: Site) -> bool:
+    return len(view.tape.calls_of.get(site.path, ())) > 1
 
 
 def _rescaled(shift: int) -> Map:

@@ -73,7 +73,7 @@ def port(model: Numbers, fault: str) -> Callable[[Tensor], Tensor]:
     [
         ("eps", "norm.eps", 1e-4),
         ("scale", "attention.scale", 6**-0.5),
-        ("cap", "attention.softcap", 4.0),
+        ("cap", "activation.clamp", 4.0),
         ("offset", "graph.constant", 0.5),
         ("sum", "graph.pooling", None),
         ("last", "graph.pooling", None),

@@ -66,7 +66,7 @@ FAULTS = (
     ),
     Fault(
         "snake_without_square", "the last Snake adds the sine, not its square",
-        (f"{DEC}.8",), ("activation.function",),
+        (f"{DEC}.8",), ("activation.function", "graph.constant"),
     ),
     Fault(
         "activation_left_out", "the second activation of one residual unit is left out",
@@ -236,11 +236,11 @@ FAULTS = (
     ),
     Fault(
         "nearest_by_dot_product", "nearest vector by largest product, norms left out",
-        (f"{VQ}.layers.*",), ("graph.omitted", "tokenization.ids"),
+        (f"{VQ}.layers.*",), ("graph.function", "graph.omitted", "tokenization.ids"),
     ),
     Fault(
         "nearest_by_cosine", "nearest vector by angle",
-        (f"{VQ}.layers.*",), ("graph.added", "tokenization.ids"),
+        (f"{VQ}.layers.*",), ("graph.function", "graph.added", "tokenization.ids"),
     ),
     Fault(
         "codes_shifted", "codes are shifted by one row of the codebook",

@@ -77,6 +77,7 @@ STORY: tuple[Fault, ...] = (
             "schedule.values",
             "conditioning.combine",
             "conditioning.source",
+            "graph.source",
             "conditioning.scale",
             "graph.omitted",
         ),
@@ -249,7 +250,7 @@ _TEXT: tuple[Fault, ...] = (
         "voice_forgotten",
         "the text read by a fresh cache; behind the voice",
         (f"{_LM}.rope", f"{_LM}.layers.0.self_attn*"),
-        ("cache.reset", "cache.position"),
+        ("cache.reset", "cache.position", "rope.offset"),
     ),
     _fault(
         "voice_untrimmed",

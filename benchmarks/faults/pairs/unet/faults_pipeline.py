@@ -92,7 +92,7 @@ PIPELINE_FAULTS = (
     ),
     Fault(
         "guidance_rescale_left_out", "the contrast that guidance adds is not taken back",
-        (GUIDANCE,), ("conditioning.guidance", "graph.omitted", "norm.omitted"), 0.0,
+        (GUIDANCE,), ("conditioning.guidance", "graph.omitted", "norm.omitted"),
     ),
     Fault(
         "guidance_spread_of_batch", "contrast is measured over the whole batch",
@@ -120,7 +120,7 @@ PIPELINE_FAULTS = (
     ),
     Fault(
         "timestep_offset_missing", "times are not offset by one",
-        (*TIME, STEP), ("schedule.values",), 0.0,
+        (*TIME, STEP), ("schedule.values", "positional.offset"), -1.0,
     ),
     Fault(
         "timesteps_ascending", "times run from the first to the last",
