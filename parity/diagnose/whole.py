@@ -25,6 +25,7 @@ from parity.localize.tape import Tap, Tape
 from parity.localize.whole_run import forward, output_error
 from parity.store import Capture
 from parity.tensors import Role, TapPlan
+from parity.tolerance import dtype_floor
 
 __all__ = ["diagnose"]
 
@@ -251,7 +252,9 @@ def _verdict(
     if not engine.compared:
         return Verdict.INVALID
     if not findings:
-        return Verdict.UNEXPLAINED if unexplained else Verdict.NO_FAULT
+        # Where inputs were not to be had, nothing is found although the output is off.
+        off = errors[0] > 2 * dtype_floor(engine.precision)
+        return Verdict.UNEXPLAINED if unexplained or off else Verdict.NO_FAULT
     sure = all(finding.grade is Grade.HIGH for finding in findings)
     more = errors[-1] > max(_LEFT_SHARE * errors[0], _LEFT)
     whole = sure and not unexplained and not more

@@ -77,9 +77,8 @@ def _one(view: View, node: Node, value: int, name: str) -> Iterator[Hypothesis]:
         if other in own and as_binary(node) is not None:
             text = f"{text} twice"  # noqa: PLW2901 - the name says more here
         edit = operand_edit(node, places, lambda _, new: new, reads=(other,))
-        left_out = _left_out(view, value, other)
-        if left_out is not None:
-            family, parameter, what = left_out
+        family, parameter, what = _left_out(view, value, other)
+        if family:
             yield Hypothesis(
                 family, parameter, f"reads {name}", f"reads {text}: {what}", view.site(node),
                 (edit,), cost=1.05,
@@ -89,15 +88,20 @@ def _one(view: View, node: Node, value: int, name: str) -> Iterator[Hypothesis]:
         yield _says(view, node, name, text, (edit,), cost=cost)
 
 
-def _left_out(view: View, value: int, other: int) -> tuple[str, str, str] | None:
-    """What it is called to read a tensor before an operation: that is left out for this reader."""
+def _left_out(view: View, value: int, other: int) -> tuple[str, str, str]:
+    """What it is called to read a tensor before an operation, which is left out for this reader.
+
+    An empty family where it is no more than another tensor.
+    """
     index = view.tape.values[value].node
     if index == LEAF or view.tape.nodes[index].inputs[:1] != (other,):
-        return None
+        return "", "", ""
     name = view.tape.nodes[index].name
     if name in CURVES_OF_ONE:
         return "activation", "function", "no activation"
-    return ("norm", "omitted", "not normalised") if name in NORMS else None
+    if name in NORMS:
+        return "norm", "omitted", "not normalised"
+    return "", "", ""
 
 
 def _terms(view: View, value: int) -> tuple[int, ...]:

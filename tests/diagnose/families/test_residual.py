@@ -101,7 +101,7 @@ CASES = [
     ("exchanged", "graph.chunks", None),
     ("added", "graph.function", None),
     ("not_gated", "graph.omitted", None),
-    ("unnormed", "graph.source", None),
+    ("unnormed", "norm.omitted", None),
 ]
 
 
