@@ -164,9 +164,8 @@ class _Search:
 
     def _keep_what_helps(self, found: Sequence[Trial]) -> None:
         """What changes nothing alone is not tried with others, nor what seldom is the cause."""
-        before = self.segment.error
         solved = sorted(
-            (t for t in found if t.chosen[0].value is not None and t.error < 0.98 * before),
+            (t for t in found if t.chosen[0].value is not None),
             key=lambda t: t.error,
         )[:_MOST_SOLVED]
         solved += [
