@@ -215,6 +215,8 @@ def last_uses(tape: Tape, edits: Mapping[int, Sequence[Edit]]) -> dict[int, int]
         for edit in edits.get(node.index, ()):
             for value in edit.reads:
                 last[value] = max(last.get(value, 0), node.index + 1)
-    for tap in tape.taps:
-        last[tap.value] = max(last.get(tap.value, 0), tap.at)
+    for number, tap in enumerate(tape.taps):
+        reads = [value for edit in edits.get(~number, ()) for value in edit.reads]
+        for value in (tap.value, *reads):
+            last[value] = max(last.get(value, 0), tap.at)
     return last

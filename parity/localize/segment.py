@@ -210,17 +210,17 @@ class Segment:
         with torch.no_grad():
             for index in nodes:
                 inject(index)
-                self._lend(machine, index)
+                self._lend(machine, index, index)
                 machine.step(self.tape.nodes[index])
             inject(self.tap.at)
         return machine
 
-    def _lend(self, machine: Machine, index: int) -> None:
-        """Fetch what changes of an operation read from outside the segment."""
-        for edit in machine.edits.get(index, ()):
+    def _lend(self, machine: Machine, changed: int, time: int) -> None:
+        """Fetch what changes of an operation, or of a tap, read from outside the segment."""
+        for edit in machine.edits.get(changed, ()):
             for value in edit.reads:
                 if value not in machine.env and self.tape.values[value].node != LEAF:
-                    self._fetch(machine, value, index)
+                    self._fetch(machine, value, time)
 
     def _fetch(self, machine: Machine, value: int, index: int) -> None:
         """A value of before an operation: the candidate's, or computed from such in a few steps."""
@@ -245,6 +245,7 @@ class Segment:
 
     def _result(self, machine: Machine) -> Tensor:
         if machine.edits:
+            self._lend(machine, ~self.tap_number, self.tap.at)
             machine.at_tap(self.tap_number)
         return machine.read(self.tap.value)
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn import functional
 
-from parity.diagnose.arguments import as_binary
+from parity.diagnose.arguments import as_binary, operand_edit
 from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.view import Region, View
-from parity.diagnose.wording import fixed
+from parity.diagnose.wording import fixed, residual_parts
 from parity.localize.execute import Edit, Operands
 from parity.localize.tape import Node, Ref
 
@@ -165,13 +165,21 @@ def _other_functions(view: View, region: Region) -> Iterator[Hypothesis]:
             continue
         edit = view.instead(region, function)
         cost = 1.4 if name in _SELDOM else 1.2 if name == "no activation" else 1.0
-        value = _NUMBERS.get(name)
-        yield Hypothesis(NAME, "function", reference, name, site, (edit,), cost=cost, value=value)
+        if reference == "exponential":
+            cost += 0.5  # it makes deviations of logarithms, say, and is seldom an activation
+        value = 1.0 if (reference, name) == ("GELU(sigmoid)", "SiLU") else _NUMBERS.get(name)
+        kin = reference.startswith(("LeakyReLU(", "ELU(")) and _kind(reference) == _kind(name)
+        parameter = "slope" if kin else "function"
+        yield Hypothesis(NAME, parameter, reference, name, site, (edit,), cost=cost, value=value)
     for label, curve in _SLOPES.items():
         yield _slope(view, region, site, reference, form=(label, curve))
     yield from _clamp(view, region, site, reference)
     if reference in FUNCTIONS:
         yield from _gated(view, region, reference)
+
+
+def _kind(name: str) -> str:
+    return name.partition("(")[0]
 
 
 def _bounded(view: View, region: Region, node: Node) -> Iterator[Hypothesis]:
@@ -185,10 +193,21 @@ def _bounded(view: View, region: Region, node: Node) -> Iterator[Hypothesis]:
 
     x = view.value(region.source)
     top = float(x.abs().max()) if bool(torch.isfinite(x).all()) else 1.0
-    if bool((x < 0).any()):
+    # One bound alone is a number of the operation, and is solved for as such.
+    if bool((x < 0).any()) and len([a for a in _bounds(node) if a is not None]) == 2:
         solve = Solve(make, 0.0, max(top, 1e-6), guesses=(1.0,))
         text = "clamped at {value:.4g} on both sides"
         yield Hypothesis(NAME, "clamp", "clamped", text, site, solve=solve, cost=0.9)
+
+
+def _bounds(node: Node) -> tuple[object, object]:
+    """The least and the largest number that an operation leaves, as it was given them."""
+    given = (*node.args[1:3], None, None)
+    low = given[0] if len(node.args) > 1 else node.kwargs.get("min", node.kwargs.get("min_val"))
+    high = given[1] if len(node.args) > 2 else node.kwargs.get("max", node.kwargs.get("max_val"))
+    if node.name == "hardtanh":
+        return (-1.0 if low is None else low), (1.0 if high is None else high)
+    return (None, low) if node.name == "clamp_max" else (low, high)
 
 
 def _operation(node: Node) -> str:
@@ -302,3 +321,20 @@ def _added(view: View) -> Iterator[Hypothesis]:
             yield Hypothesis(
                 NAME, "added", "no function on the result", name, site, (edit,), cost=1.4
             )
+    yield from _added_to_branch(view)
+
+
+def _added_to_branch(view: View) -> Iterator[Hypothesis]:
+    """A function on top of what is added to a residual."""
+    for node in view.nodes:
+        parts = residual_parts(view, node)
+        if parts is None or node.written:
+            continue
+        binary, skip, branch = parts
+        if skip == branch:
+            continue
+        for name in _ON_TOP:
+            edit = operand_edit(node, (binary.places[branch],), FUNCTIONS[name])
+            said = "no function on what is added"
+            site = view.site(node)
+            yield Hypothesis(NAME, "added", said, name, site, (edit,), cost=1.5)

@@ -92,6 +92,10 @@ def _sink(attention: Attention) -> Iterator[Hypothesis]:
     solve = Solve(make, -12.0, 12.0, guesses=(0.0,))
     text = "softmax with one more score of {value:.3g}"
     yield Hypothesis(NAME, "sink", "softmax over keys", text, attention.site, solve=solve, cost=1.2)
+    yield Hypothesis(
+        NAME, "sink", "softmax over keys", "softmax with one more in the denominator",
+        attention.site, make(0.0), cost=1.2, value=0.0,
+    )  # fmt: skip
     joined = [n for n in attention.chain if n.name == "cat"]
     if joined and any(attention.view.shape(v)[-1:] == (1,) for v in joined[-1].inputs):
         last = attention.view.shape(joined[-1].inputs[-1])[-1:] == (1,)

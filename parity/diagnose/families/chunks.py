@@ -31,6 +31,7 @@ __all__ = ["NAME", "context_of", "orders", "propose"]
 Tensor = torch.Tensor
 NAME = "graph"
 MOST_ORDERS = 32
+_FEW_PARTS = 4
 _SPLITS = frozenset({"chunk", "split", "unbind", "tensor_split", "split_with_sizes"})
 _CUTS = frozenset({"getitem", "select", "narrow"})
 
@@ -81,11 +82,28 @@ def _split(view: View, node: Node) -> Iterator[Hypothesis]:
             family, parameter, f"parts {_list(range(count))}", f"parts {_list(order)}",
             view.site(node), (edit,), cost=1.1 if count < 4 else 1.3,
         )  # fmt: skip
+    yield from _lagged(view, node)
     if node.name != "unbind":
         edit = Edit(node.index, partial(_interleaved, count))
         yield Hypothesis(
             family, parameter, f"{count} parts in blocks", f"every {_nth(count)} channel each",
             view.site(node), (edit,), cost=1.2,
+        )  # fmt: skip
+
+
+def _lagged(view: View, node: Node) -> Iterator[Hypothesis]:
+    """Parts that follow one another, of many: for each the one before it, or after it."""
+    count = len(node.outputs)
+    if count <= _FEW_PARTS:
+        return
+    for text, order, lag in (
+        ("each the one before, the first again", (0, *range(count - 1)), 1.0),
+        ("each the one after, the last again", (*range(1, count), count - 1), -1.0),
+    ):
+        edit = Edit(node.index, partial(_reordered, order))
+        yield Hypothesis(
+            NAME, "source", f"{count} parts, one a step", text, view.site(node), (edit,), cost=1.2,
+            value=lag,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from parity.diagnose.hypothesis import Hypothesis, Solve
 from parity.diagnose.literals import SOFTMAX, WAVES
 from parity.diagnose.view import View
 from parity.diagnose.wording import (
+    consumers_through,
     descends,
     each,
     fixed,
@@ -99,12 +101,38 @@ def _ignored(view: View, node: Node, place: Place, at: int, what: str) -> Iterat
         return (operand_edit(node, (place,), lambda p: [*p[:at], new(p), *p[at + 1 :]]),)
 
     zero = change(lambda parts: torch.zeros_like(parts[at]))
-    yield Hypothesis(NAME, "combine", what, f"part {at} zero", site, zero, cost=1.4)
+    context = _added_to(view, node)
+    if context == "features" and all(fixed(view, value) for value in values):
+        # What is stored and added to each place of a sequence tells the places apart.
+        text = f"none added where part {at} is"
+        yield Hypothesis("positional", "applied", "positions added", text, site, zero, cost=1.3)
+    else:
+        yield Hypothesis(NAME, "combine", what, f"part {at} zero", site, zero, cost=1.4)
+    if not fixed(view, values[at]):
+        root = math.sqrt(max(view.shape(values[at])[-1:] or (1,)))
+        solve = Solve(
+            lambda value: change(lambda parts: parts[at] * value),
+            -64.0, 64.0, reference=1.0, guesses=(0.0, 0.5, 2.0, -1.0, root, 1 / root),
+        )  # fmt: skip
+        family = "embedding" if context == "positions" else NAME
+        text = f"part {at} times {{value:.4g}}"
+        yield Hypothesis(family, "scale", what, text, site, solve=solve, cost=1.6)
     for other, value in enumerate(values):
         if value != values[at] and view.shape(value) == view.shape(values[at]):
             edits = change(itemgetter(other))
             text = f"part {other} for part {at}"
             yield Hypothesis(NAME, "source", what, text, site, edits, cost=1.6)
+
+
+def _added_to(view: View, node: Node) -> str:
+    """What a result is added to: stored `positions`, or `features`; empty if to nothing."""
+    for reader in consumers_through(view, node.outputs[0]):
+        binary = as_binary(reader)
+        if binary is not None and binary.kind == "add" and binary.both is not None:
+            left, right = (fixed(view, value) for value in binary.both)
+            if left != right:
+                return "features" if fixed(view, node.outputs[0]) else "positions"
+    return ""
 
 
 def _summed(view: View, node: Node) -> Iterator[Hypothesis]:
@@ -119,20 +147,17 @@ def _summed(view: View, node: Node) -> Iterator[Hypothesis]:
     branches = _of_one(view, node, binary.both)
     yield from _one_alone(view, binary, branches=branches)
     site, written = view.site(node), "a + b" if binary.kind == "add" else "a - b"
-    averaged, scaled = (
-        (("residual", "scale"), ("residual", "scale"))
-        if branches
-        else ((NAME, "combine"), (NAME, "scale"))
-    )
     if binary.kind == "add":
         half = binary_edit(binary, lambda a, b: (a + b) / 2)
         text = "(a + b) / 2, averaged"
-        yield Hypothesis(*averaged, "a + b", text, site, (half,), cost=1.2, value=0.5)
+        family, parameter = ("residual", "scale") if branches else (NAME, "combine")
+        yield Hypothesis(family, parameter, "a + b", text, site, (half,), cost=1.2, value=0.5)
+    family = "residual" if branches else NAME
     for at in (0, 1):
         make = partial(_weighted, binary, at)
         text = f"{written}, {'ab'[at]} times {{value:.4g}}"
         solve = Solve(make, -8.0, 8.0, reference=1.0, guesses=(0.0, 0.5, 2.0, -1.0))
-        yield Hypothesis(*scaled, written, text, site, solve=solve, cost=1.6)
+        yield Hypothesis(family, "scale", written, text, site, solve=solve, cost=1.6)
 
 
 def _of_one(view: View, node: Node, both: tuple[int, int]) -> bool:

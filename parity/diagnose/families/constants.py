@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from parity.diagnose.arguments import Binary, Place, as_binary, operand_edit, take
+from parity.diagnose.constants import constants_of
 from parity.diagnose.hypothesis import Hypothesis, Scale, Solve
 from parity.diagnose.literals import SOFTMAX, Meaning, meaning_of
 from parity.diagnose.view import View
@@ -24,6 +25,8 @@ from parity.localize.tape import Node, Ref
 __all__ = ["NAME", "propose"]
 
 NAME = "constants"
+_MOST_BOUNDED = 100_000
+OTHER_NAME = ("graph", "constant")
 EPSILONS = (0.0, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 # Numbers among the arguments of torch's operations: position and name.
@@ -90,8 +93,18 @@ def _of_node(view: View, node: Node) -> Iterator[Hypothesis]:
     for literal in _literals(view, node):
         binary = literal.binary
         meaning = meaning_of(view, node, literal.label, literal.number, binary=binary)
+        if _is_stored(view, literal) and (meaning.family, meaning.parameter) == OTHER_NAME:
+            meaning = replace(meaning, family="weights", parameter="scale")
         yield from _solved(view, literal, meaning)
         yield from _dropped_one(view, literal, meaning)
+
+
+def _is_stored(view: View, literal: Literal) -> bool:
+    """Whether a factor is made of a parameter of the model."""
+    given = take(literal.node.args, literal.node.kwargs, literal.place)
+    if not literal.is_tensor or literal.label != "times" or not isinstance(given, Ref):
+        return False
+    return bool(constants_of(view).parameters(given.value))
 
 
 def _literals(view: View, node: Node) -> Iterator[Literal]:
@@ -148,6 +161,8 @@ def _solved(view: View, literal: Literal, meaning: Meaning) -> Iterator[Hypothes
     integer = not any(view.is_float(v) for v in (*literal.node.outputs, *literal.node.written))
     number = literal.number
     scale, low, high, guesses = _range(number, literal.label, meaning, integer=integer)
+    if meaning.parameter == "clamp" and scale == "linear":
+        guesses += _within(view, literal)
     solve = Solve(_setter(literal, integer=integer), low, high, scale, number, guesses)
     label = "eps =" if meaning.is_epsilon else literal.label
     yield Hypothesis(
@@ -159,6 +174,20 @@ def _solved(view: View, literal: Literal, meaning: Meaning) -> Iterator[Hypothes
         solve=solve,
         cost=meaning.cost,
     )
+
+
+def _within(view: View, literal: Literal) -> tuple[float, ...]:
+    """Bounds that some of the numbers exceed and others do not: elsewhere the error is flat."""
+    source = next((v for v in literal.node.inputs if view.is_float(v) and view.has(v)), None)
+    if source is None:
+        return ()
+    x = view.value(source).detach().flatten().double()
+    x = x[torch.isfinite(x)][:_MOST_BOUNDED]
+    if x.numel() < 2:
+        return ()
+    places = torch.linspace(0.02, 0.98, 13, dtype=torch.float64)
+    found: list[float] = torch.quantile(x, places).tolist()
+    return (literal.number - 1, literal.number + 1, *found)
 
 
 def _range(

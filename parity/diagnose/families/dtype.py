@@ -71,10 +71,14 @@ def propose(view: View) -> Iterator[Hypothesis]:
 def _output(view: View, rounding: Rounding, dtype: torch.dtype, name: str) -> Iterator[Hypothesis]:
     """The candidate's tensor has no more digits than the type."""
     theirs = view.theirs
-    if not theirs.is_floating_point() or theirs.numel() < 8 or not view.nodes:
+    if not theirs.is_floating_point() or theirs.numel() < 8:
         return
     finite = theirs[torch.isfinite(theirs)].float()
     if not finite.numel() or not torch.equal(finite.to(dtype).float(), finite):
+        return
+    if not view.nodes:  # what was computed is right, and handed on with fewer digits
+        site, edits = Site(view.segment.tap.key.path, "result"), (view.at_the_end(rounding),)
+        yield Hypothesis(NAME, "precision", REFERENCE, f"result in {name}", site, edits, cost=1.0)
         return
     node = view.nodes[-1]
     if is_float_node(view, node):

@@ -22,7 +22,7 @@ from parity.diagnose.arguments import (
     places_of,
     rerun,
 )
-from parity.diagnose.hypothesis import Hypothesis
+from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.literals import scales_draw
 from parity.diagnose.program import Program, program_between
 from parity.diagnose.view import View
@@ -33,6 +33,7 @@ from parity.diagnose.wording import (
     fixed,
     main_input,
     residual_parts,
+    title,
 )
 from parity.localize.execute import Edit, Operands
 from parity.localize.tape import Node, Ref
@@ -80,6 +81,10 @@ _ALIKE = (
 )  # fmt: skip
 
 
+_FILLS = frozenset({"zeros_like", "ones_like", "full_like", "empty_like"})
+_RECURRENT = frozenset({"lstm", "gru", "lstm_cell", "gru_cell", "rnn_tanh", "rnn_tanh_cell"})
+
+
 def propose(view: View) -> Iterator[Hypothesis]:
     """Other graphs, one change each."""
     yield from each(view, _of_binary)
@@ -89,6 +94,21 @@ def propose(view: View) -> Iterator[Hypothesis]:
     yield from each(view, _other_function)
     yield from each(view, _choice)
     yield from distinct(_calls_omitted(view))
+    yield from _handed_on(view)
+
+
+def _handed_on(view: View) -> Iterator[Hypothesis]:
+    """A factor between a module's result and that of the module around it."""
+    if view.nodes or not view.ours.is_floating_point():
+        return
+
+    def make(value: float) -> tuple[Edit, ...]:
+        return (view.at_the_end(lambda x: x * value),)
+
+    site = Site(view.segment.tap.key.path, "result")
+    solve = Solve(make, -16.0, 16.0, reference=1.0, guesses=(0.5, 2.0, -1.0))
+    text = "times {value:.4g}"
+    yield Hypothesis(NAME, "added", "handed on as it is", text, site, solve=solve, cost=1.5)
 
 
 def _of_binary(view: View, node: Node) -> Iterator[Hypothesis]:
@@ -204,12 +224,26 @@ def _omitted(view: View, node: Node) -> Iterator[Hypothesis]:
     if source is None or view.shape(source) != view.shape(result) or not view.is_float(result):
         return
     edit = Edit(node.index, lambda operands: operands.reads[0].clone(), (source,))
+    if node.name in _FILLS:
+        yield _filled_otherwise(view, node, source, edit)
+        return
     if scales_draw(view, result):
         text = f"{node.name} left out, variance and deviation taken for one another"
         site = view.site(node)
         yield Hypothesis("sampling", "scale", node.name, text, site, (edit,), cost=1.0)
         return
     yield _says(view, node, "omitted", says=(node.name, "left out"), edits=(edit,), cost=1.6)
+
+
+def _filled_otherwise(view: View, node: Node, source: int, edit: Edit) -> Hypothesis:
+    """The tensor itself, where the reference fills another of its shape."""
+    state = any(
+        reader.name in _RECURRENT and node.outputs[0] in reader.inputs[1:]
+        for reader in view.consumers(node.outputs[0])
+    )
+    family, parameter = ("recurrent", "state") if state else (NAME, "source")
+    text = f"{title(view, source)} itself"
+    return Hypothesis(family, parameter, node.name, text, view.site(node), (edit,), cost=1.4)
 
 
 def _read_before(view: View, node: Node) -> Iterator[Hypothesis]:

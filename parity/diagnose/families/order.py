@@ -18,7 +18,7 @@ from parity.diagnose.program import Program, program_between
 from parity.diagnose.view import View
 from parity.diagnose.wording import LAYOUT, distinct, main_input, residual_parts, title
 from parity.localize.execute import Edit, Operands
-from parity.localize.tape import LEAF, Node
+from parity.localize.tape import LEAF, Node, Ref, refs_of
 
 __all__ = ["NAME", "propose"]
 
@@ -29,6 +29,10 @@ MOST_STAGES = 2  # following stages that one is exchanged with
 _NORMALISES = frozenset({
     "layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm", "rsqrt", "std", "var",
     "normalize",
+})  # fmt: skip
+_CURVES = frozenset({
+    "silu", "gelu", "relu", "elu", "mish", "tanh", "sigmoid", "leaky_relu", "softplus", "selu",
+    "celu", "hardswish", "softsign", "relu6",
 })  # fmt: skip
 _FAILURES = (RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError)
 
@@ -47,6 +51,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
     """Neighbouring stages exchanged, and norms moved to the other end of a residual branch."""
     yield from distinct(_guarded(view, _exchanges))
     yield from distinct(_guarded(view, _norm_positions))
+    yield from distinct(_guarded(view, _behind))
 
 
 def _guarded(view: View, find: Callable[[View], Iterator[Hypothesis]]) -> Iterator[Hypothesis]:
@@ -139,8 +144,11 @@ def _exchange(
     reads = (first.source, *second.program.reads, *first.program.reads)
     compute = partial(_both, first.program, second.program, tuple(turns))
     known = first.result in view.segment.known
-    if known or shapes[0] == shapes[1] == shapes[2] == shapes[3]:
-        edits: tuple[Edit, ...] = (
+    edits: tuple[Edit, ...]
+    if known and second.result in view.segment.known and shapes[1] == shapes[3] and not turns:
+        edits = (Edit(at, compute, reads), *_each_at_its_tap(view, first, second))
+    elif known or shapes[0] == shapes[1] == shapes[2] == shapes[3]:
+        edits = (
             Edit(at, compute, reads),
             Edit(then, lambda operands: operands.reads[0].clone(), (second.source,)),
         )
@@ -160,6 +168,32 @@ def _exchange(
     )
 
 
+def _each_at_its_tap(view: View, first: Stage, second: Stage) -> tuple[Edit, ...]:
+    """The second stage on what the first was given; who read its result reads the first one's.
+
+    Each is dumped under its own name, wherever it stands, and the calls around them give out the
+    result of both.
+    """
+    tape = view.tape
+    then = tape.values[second.result].node
+    reads = (first.source, *second.program.reads)
+    edits = [Edit(then, lambda o: second.program(o.reads[0], o.reads[1:]), reads)]
+    for index in tape.readers.get(second.result, ()):
+        node = tape.nodes[index]
+        if not node.written:
+            places = places_of(node, second.result)
+            edits.append(operand_edit(node, places, _other, reads=(first.result,)))
+    for tap in tape.taps_of.get(second.result, ()):
+        if tap.key.path != second.path:
+            number = tape.number_of[tap.key]
+            edits.append(Edit(~number, lambda o: o.reads[0].clone(), (first.result,)))
+    return tuple(edits)
+
+
+def _other(_: Tensor, instead: Tensor) -> Tensor:
+    return instead
+
+
 def _both(
     first: Program, second: Program, turns: tuple[tuple[int, int], ...], operands: Operands
 ) -> Tensor:
@@ -175,6 +209,52 @@ def _both(
 
 def _normalises(view: View, stage: Stage) -> bool:
     return any(view.tape.nodes[index].name in _NORMALISES for index in stage.program.nodes)
+
+
+def _behind(view: View) -> Iterator[Hypothesis]:
+    """A function before a call whose result is known, done behind it: all who read it see it.
+
+    Where the candidate shows what the function gives, of the same shape, it is no such case.
+    """
+    tape = view.tape
+    for cut in view.segment.slice.cuts:
+        found = _function_before(view, cut.value)
+        if found is None:
+            continue
+        call, function = found
+        compute = partial(_once_more, function)
+        readers = [tape.nodes[i] for i in tape.readers.get(cut.value, ())]
+        if any(node.written for node in readers):
+            continue
+        edits = [operand_edit(n, places_of(n, cut.value), compute) for n in readers]
+        edits.append(Edit(function.index, lambda o: o.reads[0].clone(), function.inputs[:1]))
+        names = (function.name, title(view, cut.value))
+        yield Hypothesis(
+            NAME, "order", f"{names[0]}, then {names[1]}", f"{names[1]} first",
+            Site(tape.path(function) or call, "result", function.source), tuple(edits), cost=1.35,
+        )  # fmt: skip
+
+
+def _function_before(view: View, value: int) -> tuple[str, Node] | None:
+    """The call that gives a value, and the function whose result it alone is given."""
+    tape = view.tape
+    span = next((s for s in tape.spans if Ref(value) == s.result), None)
+    if span is None or span.module is None:
+        return None
+    given = [v for v in dict.fromkeys(refs_of((span.args, span.kwargs))) if view.is_float(v)]
+    if len(given) != 1 or tape.values[given[0]].node == LEAF or given[0] in view.segment.known:
+        return None
+    node = tape.nodes[tape.values[given[0]].node]
+    inside = all(span.start <= i < span.stop for i in tape.readers.get(given[0], ()))
+    alone = node.name in _CURVES and len(node.inputs) == 1 and not node.written
+    return (
+        (span.path, node) if inside and alone and node.args[:1] == (Ref(node.inputs[0]),) else None
+    )
+
+
+def _once_more(function: Node, x: Tensor) -> Tensor:
+    made: Tensor = function.function(x, *function.args[1:], **function.kwargs)
+    return made
 
 
 def _norm_positions(view: View) -> Iterator[Hypothesis]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import permutations
 from typing import Any
 
 import torch
 
+from parity.diagnose.arguments import operand_edit, places_of
 from parity.diagnose.chained import Chained
 from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.recurrence import (
@@ -21,7 +23,7 @@ from parity.diagnose.recurrence import (
 )
 from parity.diagnose.view import View
 from parity.localize.execute import Edit, Operands
-from parity.localize.tape import Node, resolve
+from parity.localize.tape import LEAF, Node, resolve
 
 __all__ = ["NAME", "propose"]
 
@@ -43,6 +45,49 @@ def propose(view: View) -> Iterator[Hypothesis]:
                 yield from _Site(view, node, call).all()
         elif node.name in _CUTS:
             yield from _by_hand(view, node)
+    yield from _last_states(view)
+
+
+def _last_states(view: View) -> Iterator[Hypothesis]:
+    """Where a layer ended, as it is read: of another layer, or taken from the last results."""
+    for value in dict.fromkeys(v for node in view.nodes for v in node.inputs):
+        made_by = view.tape.values[value].node
+        if made_by == LEAF or view.inside(made_by):
+            continue
+        layer = view.tape.nodes[made_by]
+        if layer.name not in ("lstm", "gru") or layer.outputs[1:2] != (value,):
+            continue
+        results, shape = layer.outputs[0], view.shape(value)
+        both = view.shape(results)[-1] == 2 * shape[-1]
+        axis = 1 if layer.args[-1] is True else 0
+        forms: list[tuple[str, Callable[[Tensor, Tensor], Tensor], float]] = []
+        step = 2 if both else 1
+        if shape[0] > step:
+            forms.append(("of the layer before", partial(_rolled, step), 1.1))
+        if both:
+            forms.append(("of both directions at the last step", partial(_last, axis), 1.0))
+            forms.append(("of the directions exchanged", _exchanged_directions, 1.2))
+        readers = [node for node in view.consumers(value) if not node.written]
+        for text, compute, cost in forms:
+            edits = tuple(
+                operand_edit(node, places_of(node, value), compute, (results,)) for node in readers
+            )
+            site = view.site(readers[0])
+            yield Hypothesis(NAME, "state", "where the layers ended", text, site, edits, cost=cost)
+
+
+def _rolled(step: int, state: Tensor, _: Tensor) -> Tensor:
+    return torch.cat([state[-step:], state[:-step]])
+
+
+def _last(axis: int, state: Tensor, results: Tensor) -> Tensor:
+    ahead, back = results.select(axis, -1).chunk(2, -1)
+    return torch.cat([state[:-2], ahead[None], back[None]])
+
+
+def _exchanged_directions(state: Tensor, _: Tensor) -> Tensor:
+    pairs = state.reshape(-1, 2, *state.shape[1:])
+    return pairs.flip(1).reshape(state.shape)
 
 
 def _call(view: View, node: Node) -> Recurrence | None:
@@ -209,7 +254,8 @@ class _Site:
             ("by 0.2 x + 0.5", hard),
             ("by hard sigmoid", torch.nn.functional.hardsigmoid),
         ):
-            yield self.say("function", texts, text, with_cell(gate=gate), 1.1, "activation")
+            said = self.say("function", texts, text, with_cell(gate=gate), 1.1, "activation")
+            yield replace(said, value=0.2 if "0.2" in text else 1 / 6)
         if self.kind == "lstm":
             yield self.say(
                 "function", "tanh of the cell goes out", "the cell itself",

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from parity.diagnose.alternatives import alternatives
-from parity.diagnose.arguments import Binary, as_binary, binary_edit, operand_edit
+from parity.diagnose.arguments import Binary, as_binary, binary_edit, operand_edit, places_of
 from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.view import View
 from parity.diagnose.wording import (
@@ -33,6 +33,9 @@ SCALES = (0.0, 0.1, 0.5, math.sqrt(0.5), 1.0, math.sqrt(2.0), 2.0, -1.0)
 # How much of a difference may be left for it to be a tensor that was added, times a number.
 MOST_LEFT = 0.03
 _MOST_CHAINED = 64
+_LOOK_BACK = 80  # operations
+MOST_READERS = 8
+MOST_SUMMANDS = 12
 COEFFICIENTS = (1.0, -1.0, 0.5, -0.5, 2.0)
 
 
@@ -42,6 +45,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
     yield from each(view, _of_scale)
     yield from each(view, _of_chain)
     yield from distinct(_extra_sums(view))
+    yield from distinct(_extra_in_input(view))
     yield from distinct(_extra_at_end(view))
 
 
@@ -203,6 +207,47 @@ def _extra_sums(view: View) -> Iterator[Hypothesis]:
 def _plus_read(operands: Operands) -> Tensor:
     made: Tensor = operands.default() + operands.reads[0]
     return made
+
+
+def _extra_in_input(view: View) -> Iterator[Hypothesis]:
+    """Another tensor added to what a call is given, for all who read it."""
+    tape = view.tape
+    for cut in view.segment.slice.cuts:
+        inside = view.consumers(cut.value)
+        if not inside or not view.is_float(cut.value) or len(view.shape(cut.value)) < 1:
+            continue
+        readers = [tape.nodes[i] for i in tape.readers.get(cut.value, ())][:MOST_READERS]
+        if any(node.written for node in readers):
+            continue
+        first = min(readers, key=lambda node: node.index)
+        for other, name in _summands(view, cut.value, first):
+            edits = tuple(
+                operand_edit(node, places_of(node, cut.value), _plus, reads=(other,))
+                for node in readers
+            )
+            said, text = f"{title(view, cut.value)} alone", f"plus {name}"
+            site = view.site(inside[0])
+            yield Hypothesis("residual", "added", said, text, site, edits, cost=1.8)
+
+
+def _plus(x: Tensor, other: Tensor) -> Tensor:
+    return x + other
+
+
+def _summands(view: View, value: int, node: Node) -> Iterator[tuple[int, str]]:
+    """What may be added: what has a name, and what terms of sums are made of, of this shape."""
+    yield from alternatives(view).of(value, node)
+    tape, shape = view.tape, view.shape(value)
+    found = 0
+    for index in range(node.index - 1, max(node.index - _LOOK_BACK, -1), -1):
+        for other in tape.nodes[index].outputs:
+            sum_of = as_binary(tape.nodes[index])
+            same = tape.values[other].shape == shape and tape.values[other].dtype.is_floating_point
+            if same and sum_of is not None and other != value:
+                yield other, title(view, other)
+                found += 1
+        if found >= MOST_SUMMANDS:
+            return
 
 
 def _extra_at_end(view: View) -> Iterator[Hypothesis]:

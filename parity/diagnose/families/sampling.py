@@ -20,6 +20,8 @@ __all__ = ["NAME", "propose"]
 Tensor = torch.Tensor
 NAME = "sampling"
 MOST_LAYOUTS = 12
+_MOST_READERS = 8
+_EXACT = 1e-5
 SCALES = (0.0, 0.5, math.sqrt(0.5), 2.0, math.sqrt(2.0), -1.0)
 
 
@@ -53,9 +55,77 @@ def _of_draw(view: View, value: int) -> Iterator[Hypothesis]:
     yield Hypothesis(NAME, "scale", "noise", text, site, solve=solve, cost=1.4)
     for name, layout in _layouts(view.shape(value)):
         yield Hypothesis(NAME, "layout", "noise as drawn", name, site, change(layout), cost=1.3)
+    yield from _own_draws(view, value)
     for name, other in _others(view, value):
         edits = change(lambda _, new: new, (other,))
         yield Hypothesis(NAME, "noise", "the noise drawn", name, site, edits, cost=1.2)
+
+
+def _own_draws(view: View, value: int) -> Iterator[Hypothesis]:
+    """Other numbers than those drawn, where a map of them with more rows than columns shows them.
+
+    They are what the map has to be given to make the candidate's result, in every call; it then
+    makes all of the result, although that has more numbers.
+    """
+    node = view.producer(view.segment.tap.value)
+    if node is None or node.name != "linear" or node.inputs[:1] != (value,):
+        return
+    drawn = _solved_draws(view, node)
+    readers = [view.tape.nodes[i] for i in view.tape.readers.get(value, ())][:_MOST_READERS]
+    if not drawn or any(one.written for one in readers):
+        return
+    edits = tuple(
+        operand_edit(one, places_of(one, value), lambda x: _instead_of(drawn, x)) for one in readers
+    )
+    site = Site(view.path(node), "noise", node.source)
+    text = "draws of its own"
+    yield Hypothesis(NAME, "noise", "the noise drawn", text, site, edits, cost=2.0)
+
+
+def _solved_draws(view: View, node: Node) -> list[tuple[Tensor, Tensor]]:
+    """The draw of each call of a map, and what the candidate has in its place; empty if unknown."""
+    tape, key, candidate = view.tape, view.segment.tap.key, view.segment.candidate
+    found: list[tuple[Tensor, Tensor]] = []
+    for tap in tape.taps:
+        same = (tap.key.path, tap.key.port) == (key.path, key.port)
+        if not same or tap.key not in candidate:
+            continue
+        other = tape.nodes[tape.values[tap.value].node]
+        draw = other.inputs[0] if other.name == node.name and other.inputs else LEAF
+        if draw not in tape.draws or draw not in tape.leaves:
+            return []
+        made = _solved_for(view, other, candidate.tensor(tap.key))
+        if made is None:
+            return []
+        found.append((tape.leaves[draw].tensor, made.reshape(tape.leaves[draw].tensor.shape)))
+    return found
+
+
+def _solved_for(view: View, node: Node, theirs: Tensor) -> Tensor | None:
+    """What a linear map was given; None if nothing makes all of the result."""
+    weight = view.tensor_argument(node, 1, "weight")
+    bias = view.tensor_argument(node, 2, "bias")
+    if weight is None or not view.has(weight) or (bias is not None and not view.has(bias)):
+        return None
+    matrix = view.value(weight).double()
+    if matrix.dim() != 2 or matrix.shape[0] < 2 * matrix.shape[1]:
+        return None
+    result = theirs.double().reshape(-1, matrix.shape[0])
+    if bias is not None:
+        result = result - view.value(bias).double()
+    given: Tensor = torch.linalg.lstsq(matrix, result.T).solution
+    left = float((matrix @ given - result.T).norm())
+    if not left <= _EXACT * float(result.norm()):
+        return None
+    return given.T.to(theirs.dtype)
+
+
+def _instead_of(drawn: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+    """What stands in the place of a draw, which is known by its numbers."""
+    for own, other in drawn:
+        if own.shape == x.shape and torch.equal(own, x):
+            return other.to(x.dtype)
+    return x
 
 
 def _layouts(shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
@@ -110,6 +180,7 @@ def _deviation(view: View, node: Node) -> Iterator[Hypothesis]:
         if not _is_noise(view, value) or _is_noise(view, deviation):
             continue
         place = binary.places[1 - at]
+        yield from _of_logarithm(view, deviation)
         forms = (
             ("variance", "its square", torch.square, 1.1),
             ("deviation", "its root", lambda s: s.abs().sqrt(), 1.1),
@@ -124,6 +195,24 @@ def _deviation(view: View, node: Node) -> Iterator[Hypothesis]:
         alone = binary_edit(binary, lambda a, b, at=at: (a, b)[at] + 0 * (a, b)[1 - at])
         text = "noise unscaled"
         yield Hypothesis(NAME, "scale", "noise times s", text, view.site(node), (alone,), cost=1.2)
+
+
+def _of_logarithm(view: View, deviation: int) -> Iterator[Hypothesis]:
+    """A deviation from its logarithm, times a number maybe: from that of the variance instead."""
+    node = view.producer(deviation)
+    for _ in range(2):
+        binary = as_binary(node) if node is not None else None
+        if binary is None or binary.kind not in ("mul", "div") or binary.both is not None:
+            break
+        node = view.producer(binary.values[0])
+    if node is None or node.name != "exp" or len(node.outputs) != 1:
+        return
+    for text, compute in (
+        ("exp(s / 2): s is that of a variance", torch.sqrt),
+        ("exp(2 s): its square", torch.square),
+    ):
+        edit = view.after(node, compute)
+        yield Hypothesis(NAME, "scale", "exp(s)", text, view.site(node), (edit,), cost=1.05)
 
 
 def _is_noise(view: View, value: int) -> bool:

@@ -22,6 +22,7 @@ __all__ = ["NAME", "propose"]
 
 NAME = "graph"
 MOST = 160
+_BATCHED = 2  # axes
 CURVES_OF_ONE = frozenset({
     "silu", "gelu", "relu", "elu", "mish", "tanh", "sigmoid", "leaky_relu", "softplus", "silu_",
     "relu_", "selu", "celu", "hardswish", "softsign",
@@ -32,7 +33,10 @@ _ELEMENTWISE_LATER = 4
 
 def propose(view: View) -> Iterator[Hypothesis]:
     """Other tensors in the place of operands, for one reader and for all of them."""
-    yield from islice(distinct(_all(view, _named(view))), MOST)
+    named = _named(view)
+    yield from islice(distinct(_all(view, named)), MOST)
+    for value, name in named.items():
+        yield from _first_for_all(view, value, name)
 
 
 def _all(view: View, named: dict[int, str]) -> Iterator[Hypothesis]:
@@ -44,6 +48,19 @@ def _all(view: View, named: dict[int, str]) -> Iterator[Hypothesis]:
             yield from _every(view, readers, value, name)
         for node in readers:
             yield from _later(view, node, value, name)
+
+
+def _first_for_all(view: View, value: int, name: str) -> Iterator[Hypothesis]:
+    """The first of a batch in the place of each, as a trace of one would have it."""
+    shape, readers = view.shape(value), view.consumers(value)
+    if len(shape) < _BATCHED or shape[0] < 2 or not readers or any(n.written for n in readers):
+        return
+    edits = tuple(
+        operand_edit(n, places_of(n, value), lambda x: x[:1].expand_as(x)) for n in readers
+    )
+    text = "reads the first of the batch for all"
+    site = view.site(readers[0])
+    yield Hypothesis(NAME, "source", f"reads {name}", text, site, edits, cost=1.6)
 
 
 def _named(view: View) -> dict[int, str]:

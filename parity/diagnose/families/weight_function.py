@@ -58,7 +58,10 @@ def _as_stored(view: View, path: str, name: str, nodes: Sequence[Node]) -> Itera
     edits: tuple[Edit, ...]
     for node in nodes:
         edits = (Edit(node.index, _first),)
-        yield Hypothesis(NAME, "scale", said, label, view.site(node), edits, cost=1.05)
+        stored = view.value(node.inputs[0])
+        value = float(stored) if stored.numel() == 1 else None
+        site = view.site(node)
+        yield Hypothesis(NAME, "scale", said, label, site, edits, cost=1.05, value=value)
     places = {node.occurrence for node in nodes}
     if len(places) > 1:
         edits = tuple(Edit(node.index, _first) for node in nodes)

@@ -46,7 +46,8 @@ _ROUTING = (
     Fault("weights_of_other_rank", "layer 2 gives the first expert the second's weight",
           (_in_layers("moe.gate", "2"),), ("routing.order",)),
     Fault("router_unnormed", "the router of layer 1 reads what the norm read",
-          (_in_layers("moe.gate.proj", "1"), _in_layers("moe.gate", "1")), ("graph.source",)),
+          (_in_layers("moe.gate.proj", "1"), _in_layers("moe.gate", "1")),
+          ("graph.source", "norm.omitted")),
     Fault("router_in_half", "router logits are computed in bfloat16", LOGITS,
           ("dtype.precision",)),
     Fault("tokens_flattened_other_way", "layer 2 flattens positions by rows, and reads rows by "

@@ -94,8 +94,9 @@ EMBEDDING = (
     Fault(
         "class_token_last",
         "appends the class token; the reference prepends it",
+        # It is then taken from the end of the tokens: the same fault seen at its other end.
         (EMBEDDINGS,),
-        ("conditioning.order", "graph.order"),
+        ("conditioning.order", "graph.order", "graph.source"),
     ),
     Fault(
         "class_without_position",

@@ -202,7 +202,7 @@ ENCODER = (
         "relu_before_bn",
         "puts one layer's activation before its norm; the reference after it",
         (f"{CONVS}.1.bn", f"{CONVS}.1.act", f"{CONVS}.1"),
-        ("graph.order",),
+        ("graph.order", "norm.position"),
     ),
     Fault(
         "relu_clamped",
