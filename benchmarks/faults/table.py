@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.faults.plan import CLEAN, SINGLE
 from benchmarks.faults.planted import Fault, Pair
-from benchmarks.faults.trial import Outcome
+from benchmarks.faults.trial import LEAST_RESIDUAL, Outcome
 
 __all__ = ["BEGIN", "END", "Counts", "Tables", "insert", "share"]
 
@@ -164,13 +164,14 @@ class Tables:
 
     @property
     def baselines(self) -> dict[str, tuple[int, int, int]]:
-        """By simpler rule: places it finds, places the diagnosis finds there, and trials."""
+        """By simpler rule: what it finds, what the diagnosis finds there, and trials."""
         rules = list(dict.fromkeys(rule for o in self.outcomes for rule in o.baselines))
         found = {}
         for rule in rules:
             some = [o for o in self.singles if rule in o.baselines]
             theirs = sum(o.baselines[rule] for o in some)
-            found[rule] = (theirs, sum(all(o.site.values()) for o in some), len(some))
+            ours = [(o.top1 if rule == LEAST_RESIDUAL else o.site).values() for o in some]
+            found[rule] = (theirs, sum(map(all, ours)), len(some))
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -187,7 +188,7 @@ class Tables:
             },
             "distinct": self.kinds,
             "baselines": {
-                rule: {"place": theirs, "place_by_diagnosis": ours, "of": number}
+                rule: {"found": theirs, "by_diagnosis": ours, "of": number}
                 for rule, (theirs, ours, number) in self.baselines.items()
             },
         }
@@ -258,10 +259,13 @@ class Tables:
         )  # fmt: skip
 
     def _baseline_table(self) -> str:
-        head = ("rule", "place found", "by the diagnosis, same trials")
+        head = ("rule", "says", "right", "the diagnosis, same trials")
         return _table(
             head,
-            [(r, share(a, n), share(b, n)) for r, (a, b, n) in self.baselines.items()],
+            [
+                (r, "cause" if r == LEAST_RESIDUAL else "place", share(a, n), share(b, n))
+                for r, (a, b, n) in self.baselines.items()
+            ],
         )
 
     def _lists(self) -> list[str]:

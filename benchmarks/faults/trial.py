@@ -17,16 +17,23 @@ from benchmarks.faults.planted import Fault, Pair
 from benchmarks.faults.renamed import Renamed
 from parity.capture.isolated import capture_here
 from parity.diagnose import Diagnosis, Finding, Grade, Limits, diagnose
+from parity.diagnose.engine import Engine
+from parity.diagnose.families import propose_all
+from parity.diagnose.groups import group
+from parity.diagnose.search import search
+from parity.diagnose.view import View
 from parity.diffing import diff
 from parity.errors import ParityError
-from parity.localize.reference import Reference
+from parity.localize.local_errors import replay
+from parity.localize.reference import Reference, match
 from parity.store import open_capture
 from parity.tensors import TapPlan
 from parity_torch.backend import TorchBackend
 
-__all__ = ["SUBJECTS", "Outcome", "Setup", "pair_of", "run_trial"]
+__all__ = ["LEAST_RESIDUAL", "SUBJECTS", "Outcome", "Setup", "pair_of", "run_trial"]
 
 SUBJECTS = ("gqa_decoder", "moe", "vision", "vocoder", "codec", "unet", "pocket_tts")
+LEAST_RESIDUAL = "least residual at the first bad tap"
 PRESETS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
@@ -236,7 +243,7 @@ def _gate(prepared: _Prepared, candidate: Path, setup: Setup) -> bool:
 
 
 def _baselines(prepared: _Prepared, candidate: Path, setup: Setup) -> Mapping[str, bool]:
-    """Whether the first tap that a fixed threshold refuses is the place of a single fault."""
+    """What thresholds say of the place of a single fault, and the least residual of its cause."""
     if len(setup.faults) != 1 or setup.taps != "modules" or setup.renamed:
         return {}
     (fault,) = _on(prepared.pair, setup.faults)
@@ -244,7 +251,22 @@ def _baselines(prepared: _Prepared, candidate: Path, setup: Setup) -> Mapping[st
         "first allclose failure": {"rtol": 1e-5, "atol": 1e-8},
         "first cosine < 0.99": {"min_cosine": 0.99},
     }
-    return {name: _first(prepared, candidate, fault, rule) for name, rule in rules.items()}
+    places = {name: _first(prepared, candidate, fault, rule) for name, rule in rules.items()}
+    return {**places, LEAST_RESIDUAL: _least_residual(prepared, candidate) in fault.causes}
+
+
+def _least_residual(prepared: _Prepared, candidate: Path) -> str:
+    """The one change that comes nearest at the first tap that differs, however near that is."""
+    theirs, _ = match(prepared.reference, candidate)
+    engine = Engine(prepared.reference.tape, theirs)
+    for origin in engine.origins(replay(engine.tape, theirs)):
+        groups = group(propose_all(View(origin.segment)))
+        _, nearest = search(origin.segment, groups, Limits(depth=1))
+        if nearest is None:
+            return ""
+        first = nearest.chosen[0].group.first
+        return f"{first.family}.{first.parameter}"
+    return ""
 
 
 def _first(prepared: _Prepared, candidate: Path, fault: Fault, bounds: Mapping[str, float]) -> bool:
