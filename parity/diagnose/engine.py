@@ -11,7 +11,7 @@ from parity.diagnose.families import propose_all
 from parity.diagnose.groups import Group, group
 from parity.diagnose.hypothesis import pattern_of
 from parity.diagnose.relocate import Relocator
-from parity.diagnose.search import Chosen, Limits, Trial, alpha, search, tell_apart
+from parity.diagnose.search import Chosen, Limits, Trial, alpha, holds, search, tell_apart
 from parity.diagnose.view import View
 from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit
@@ -28,6 +28,9 @@ _NEGLIGIBLE = 6e-7
 _OTHER_CALLS = 3
 _LOOK_AHEAD = 80  # taps
 _STAGES = 4  # taps behind an origin within which what differs may come together again
+_FAR_OFF = 30.0  # floors
+_MOST_BESIDE = 4
+_MOST_REACHED = 400  # values
 _TOO_FEW = 12  # elements of a tensor that any parameter could be fitted to
 
 Progress = Callable[[str], None]
@@ -61,7 +64,8 @@ class Explained:
         checked: calls at which it was checked.
         worst: largest error that was left at one of them, over its floor.
         alpha: how much of the change the candidate shows, with standard error.
-        grade_high: whether nothing speaks against it.
+        distinct: whether there were enough numbers for it to be told from chance.
+        spoils: whether it would change what is right.
     """
 
     origin: Origin
@@ -72,6 +76,7 @@ class Explained:
     worst: float
     alpha: tuple[float, float]
     distinct: bool = True
+    spoils: bool = False
 
 
 @dataclass(eq=False)
@@ -115,6 +120,7 @@ class Engine:
         self._cuts: dict[int, list[Tap]] = {}
         self._floors: dict[str, float] = {}
         self._hopeless: set[str] = set()
+        self._doubtful: set[str] = set()
         self._locals: list[Local] = []
 
     def peel(self) -> None:
@@ -155,6 +161,8 @@ class Engine:
                 by_path.setdefault(f"{local.tap.key.path}:{local.tap.key.port}", []).append(local)
         found = []
         for path, calls in by_path.items():
+            if path in self._doubtful:
+                continue
             origin = self._origin(path, calls)
             if origin is not None:
                 found.append(origin)
@@ -261,9 +269,12 @@ class Engine:
             if found is None:
                 continue
             self.explained.append(found)
+            self.failed.pop(origin.path, None)
+            if found.spoils:
+                self._doubtful.add(origin.path)
+                continue
             self._hopeless.clear()
             self._activate(found.trial.edits)
-            self.failed.pop(origin.path, None)
             progress = True
         return progress
 
@@ -303,7 +314,7 @@ class Engine:
             if len(chosen) < len(changes):
                 continue
             trial = Trial(chosen, segment.error_with(e for one in chosen for e in one.edits))
-            if trial.error <= segment.floor:
+            if holds(segment, trial):
                 return self._choose(origin, [trial])
         return None
 
@@ -318,27 +329,55 @@ class Engine:
         """The trial that also holds at other calls; those that hold as well are alternatives."""
         others = [self.segment(local.tap) for local in self._others(origin)]
         # A change that is made at every call must not spoil those at which nothing differs.
-        others += [self.segment(local.tap) for local in self._agreeing(origin)]
+        right = [self.segment(local.tap) for local in self._agreeing(origin)]
         judged = []
         for trial in trials[:12]:
             worst = max([self._at(other, trial) for other in others], default=0.0)
-            judged.append((worst, trial))
-        holding = [(w, t) for w, t in judged if w <= 1.0]
-        pool = holding or judged
-        worst, best = min(pool, key=lambda p: (p[1].cost, p[1].error) if holding else (p[0],))
-        alike = [t for _, t in holding if t is not best and t.names != best.names]
+            spoilt = max((self._at(s, trial) for s in (*right, *self._beside(trial))), default=0.0)
+            judged.append((worst, spoilt, trial))
+        holding = [j for j in judged if max(j[:2]) <= 1.0]
+        pool = holding or [j for j in judged if j[1] <= 1.0] or judged
+        worst, spoilt, best = min(
+            pool, key=lambda j: (j[2].cost, j[2].error) if holding else (max(j[:2]),)
+        )
+        alike = [t for *_, t in holding if t is not best and t.names != best.names]
         alternatives, synonyms = _parted(origin.segment, best, alike)
-        elements = origin.segment.theirs.numel() * (1 + len(others))
+        elements = origin.segment.theirs.numel() * (1 + len(others) + len(right))
         return Explained(
             origin,
             best,
             alternatives,
             synonyms,
-            1 + len(others),
-            worst,
+            1 + len(others) + len(right),
+            max(worst, spoilt),
             alpha(origin.segment, best),
             distinct=elements >= _TOO_FEW,
+            spoils=spoilt > 1.0,
         )
+
+    def _beside(self, trial: Trial) -> Iterator[Segment]:
+        """Up to four other taps, right as they are, that read what a change replaces."""
+        taps = {tap.key: tap for tap in self._reached(edit.node for edit in trial.edits)}
+        right = [one for one in self._locals if one.tap.key in taps and not one.uncertain]
+        for local in right[:_MOST_BESIDE]:
+            segment = self.segment(local.tap)
+            if segment.error <= segment.floor:
+                yield segment
+
+    def _reached(self, nodes: Iterable[int]) -> Iterator[Tap]:
+        """The taps that are computed from what some operations make, no other known one between."""
+        queue = [v for node in nodes if node >= 0 for v in self.tape.nodes[node].outputs]
+        seen: set[int] = set()
+        while queue and len(seen) < _MOST_REACHED:
+            value = queue.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            known = self._cuts.get(value, ())
+            yield from known
+            if not known:
+                for reader in self.tape.readers.get(value, ()):
+                    queue += self.tape.nodes[reader].outputs
 
     def _others(self, origin: Origin) -> list[Local]:
         """Further calls that differ: the last, the largest, one in the middle."""
@@ -370,7 +409,10 @@ class Engine:
         if not edits:
             # Out of reach of the change: then nothing may differ there.
             return _over(segment.error, segment.floor)
-        return _over(segment.error_with(edits), segment.floor)
+        error = segment.error_with(edits)
+        if segment.floor < error < _FAR_OFF * segment.floor:
+            return _over(error, segment.floor_with(edits))
+        return _over(error, segment.floor)
 
 
 def _over(error: float, floor: float) -> float:

@@ -12,7 +12,7 @@ from parity.diagnose.describe import describe
 from parity.diagnose.engine import Engine, Explained
 from parity.diagnose.hypothesis import Hypothesis, pattern_of
 from parity.diagnose.result import Finding, FindingSite, Grade, Unexplained
-from parity.diagnose.search import Chosen, Trial
+from parity.diagnose.search import Chosen, Trial, holds
 from parity.localize.segment import Segment
 
 __all__ = ["Cause", "causes_of", "unexplained_of"]
@@ -134,10 +134,11 @@ def _grade(
         return Grade.SPECULATIVE
     segment = explained.origin.segment
     sure = (
-        all(e.worst <= 1.0 and e.trial.error <= e.origin.segment.floor for e, _ in members)
+        all(e.worst <= 1.0 and holds(e.origin.segment, e.trial) for e, _ in members)
         and any(e.distinct for e, _ in members)
         and segment.error > _CLEARLY * segment.floor
         and not _fits_anything(explained, chosen)
+        and not _as_in_the_reference(chosen)
         and not _follows_from_length(engine, explained, chosen)
         and not alternatives
     )
@@ -149,6 +150,14 @@ def _fits_anything(explained: Explained, chosen: Chosen) -> bool:
     theirs = explained.origin.segment.theirs
     rows = theirs.numel() // max(theirs.shape[-1] if theirs.dim() else 1, 1)
     return chosen.value is not None and rows <= 1 and explained.checked == 1
+
+
+def _as_in_the_reference(chosen: Chosen) -> bool:
+    """Whether a number that was solved for is, to the digits that are shown, the reference's."""
+    solve = chosen.group.solve
+    if chosen.value is None or solve is None:
+        return False
+    return f"{chosen.value:.4g}" == f"{solve.reference:.4g}"
 
 
 def _follows_from_length(engine: Engine, explained: Explained, chosen: Chosen) -> bool:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from parity.diagnose.groups import Group
+from parity.diagnose.hypothesis import Solve
 from parity.diagnose.solve import solve_for
 from parity.localize.execute import Edit
 from parity.localize.local_errors import relative_error
 from parity.localize.segment import Segment
 
-__all__ = ["Chosen", "Limits", "Trial", "alpha", "search", "tell_apart"]
+__all__ = ["Chosen", "Limits", "Trial", "alpha", "holds", "search", "tell_apart"]
 
 # In sets of changes: only the most promising of those that are solved for, nothing far-fetched,
 # and nothing that is too small beside the error to be seen.
 _MOST_SOLVED = 12
 _FAR_FETCHED = 3.0
 _TOO_SMALL = 0.02
+_ROUNDS = 4  # in which the numbers of several changes are solved for in turn
+# Where a change makes rounding larger: how much more than the reference's is worth a look.
+_NEARLY = 30.0
+_SMALL_PART = 1e-3
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -131,12 +136,14 @@ class _Search:
                 found = [trial for state in states for trial in self._extend(state)]
             else:
                 self._keep_what_helps(found)
-            accepted = [t for t in found if t.error <= self.segment.floor and self._needs_all(t)]
+            if depth:
+                found += [self._settled(trial) for trial in self._beam(found)]
+            accepted = [t for t in found if holds(self.segment, t) and self._needs_all(t)]
             if accepted:
                 return sorted(accepted, key=lambda t: (t.cost, t.error)), self.nearest
             if not depth:
                 hinted = self._hinted(start)
-                if hinted.error <= self.segment.floor and self._needs_all(hinted):
+                if holds(self.segment, hinted) and self._needs_all(hinted):
                     return [hinted], self.nearest
                 found = [*found, hinted]
             states = self._beam(found)
@@ -221,6 +228,33 @@ class _Search:
             return None
         return Trial((*state.chosen, Chosen(group, value)), error)
 
+    def _settled(self, trial: Trial) -> Trial:
+        """The same changes, each number solved for once more beside the others as they are now."""
+        for _ in range(_ROUNDS):
+            before = trial.error
+            for place, one in enumerate(trial.chosen):
+                if one.value is None or one.group.solve is None:
+                    continue
+                trial = self._solved_again(trial, place, one.group.solve)
+            if holds(self.segment, trial) or not trial.error < 0.5 * before:
+                break
+        return trial
+
+    def _solved_again(self, trial: Trial, place: int, solve: Solve) -> Trial:
+        chosen = trial.chosen
+        before = [edit for one in chosen[:place] for edit in one.edits]
+        behind = [edit for one in chosen[place + 1 :] for edit in one.edits]
+        value, error = solve_for(
+            replace(solve, guesses=(*solve.guesses, chosen[place].value or 0.0)),
+            lambda edits: self.segment.run((*before, *edits, *behind)),
+            self.segment.theirs,
+        )
+        if not error < trial.error:
+            return trial
+        return Trial(
+            (*chosen[:place], Chosen(chosen[place].group, value), *chosen[place + 1 :]), error
+        )
+
     def _needs_all(self, trial: Trial) -> bool:
         """Whether none of the changes could be left out."""
         if len(trial.chosen) < 2:
@@ -248,6 +282,14 @@ class _Search:
             if len(kept) == self.limits.beam:
                 break
         return kept
+
+
+def holds(segment: Segment, trial: Trial) -> bool:
+    """Whether a trial leaves no more than rounding, as far as it goes under its changes."""
+    if trial.error <= segment.floor:
+        return True
+    near = trial.error <= _NEARLY * segment.floor and trial.error < _SMALL_PART * segment.error
+    return near and trial.error <= segment.floor_with(trial.edits)
 
 
 def alpha(segment: Segment, trial: Trial) -> tuple[float, float]:

@@ -24,6 +24,8 @@ Edits = Mapping[int, Sequence[Edit]]
 _SUM_FLOOR = 4 * 1.1e-6 / math.sqrt(4096)
 _FLOAT32_FLOOR = 6e-7
 _MOST_FETCHED = 16  # operations between known tensors and one that a change reads
+_MOST_RAISED = 30.0  # how much worse conditioned a change may make it
+_FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError)
 _HALF = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8}
 
 
@@ -95,31 +97,47 @@ class Segment:
         """The relative error up to which rounding alone explains a difference here."""
         if not self.ours.is_floating_point():
             return 0.0
+        changed = any(node in self.active for node in (*self.nodes, ~self.tap_number))
+        if not changed:
+            return self._floor_under(self.active)
+        return self._raised(self._floor_under({}), self._floor_under(self.active))
+
+    def floor_with(self, edits: Iterable[Edit]) -> float:
+        """The same where further operations are replaced, which may be worse conditioned."""
+        if not self.ours.is_floating_point():
+            return 0.0
+        return self._raised(self.floor, self._floor_under(self._with(edits)))
+
+    def _raised(self, floor: float, changed: float) -> float:
+        return min(max(floor, changed), _MOST_RAISED * floor)
+
+    def _with(self, edits: Iterable[Edit]) -> dict[int, list[Edit]]:
+        by_node: dict[int, list[Edit]] = {n: list(e) for n, e in self.active.items()}
+        for edit in edits:
+            by_node.setdefault(edit.node, []).append(edit)
+        return by_node
+
+    def _floor_under(self, edits: Edits) -> float:
         unit = _HALF.get(self.precision)
-        if unit is None:
-            exact = self.in_precision(Precision(torch.float64))
-            own = relative_error(self._plain.double(), exact)[0]
-            return max(6 * own, _SUM_FLOOR * math.sqrt(self._longest_sum()), _FLOAT32_FLOOR)
-        rounded = self.in_precision(Precision(torch.float32, self.precision))
-        own = relative_error(self._plain, rounded)[0]
-        return max(4 * own, 2 * unit)
-
-    @cached_property
-    def _plain(self) -> Tensor:
-        """What the reference as it is has at the tap, no operation replaced."""
-        if not any(node in self.active for node in (*self.nodes, ~self.tap_number)):
-            return self.ours
-        machine = self._run(Machine(self.tape), self.nodes)
-        return self._result(machine)
-
-    def in_precision(self, precision: Precision) -> Tensor:
-        """What the reference as it is has at the tap in another precision."""
-        machine = Machine(self.tape, edits={}, precision=precision)
+        wide = (
+            Precision(torch.float64) if unit is None else Precision(torch.float32, self.precision)
+        )
         try:
-            self._run(machine, self.nodes)
-            return self._result(machine)
-        except (RuntimeError, KeyError, TypeError):
-            return self._plain  # an operation that this precision has no kernel for
+            plain, other = self._made(edits, None), self._made(edits, wide)
+            own = relative_error(plain.to(other.dtype), other)[0]
+        except _FAILURES:
+            own = 0.0  # an operation that this precision has no kernel for
+        if unit is not None:
+            return max(4 * own, 2 * unit)
+        return max(6 * own, _SUM_FLOOR * math.sqrt(self._longest_sum()), _FLOAT32_FLOOR)
+
+    def _made(self, edits: Edits, precision: Precision | None) -> Tensor:
+        """What the reference has at the tap with operations replaced, in some precision."""
+        if precision is None and edits is self.active:
+            return self.ours
+        machine = Machine(self.tape, edits=edits, precision=precision)
+        self._run(machine, self.nodes)
+        return self._result(machine)
 
     def run(self, edits: Iterable[Edit]) -> Tensor:
         """What the reference has at the tap with further operations replaced.
@@ -143,7 +161,7 @@ class Segment:
         """Relative L2 at the tap with further operations replaced; infinite if that fails."""
         try:
             return relative_error(self.theirs, self.run(edits))[0]
-        except (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError):
+        except _FAILURES:
             return math.inf
 
     def disturbed(self, edits: Iterable[Edit], scale: float) -> Tensor:
@@ -155,10 +173,7 @@ class Segment:
         Raises:
             RuntimeError: an operation cannot be run so.
         """
-        by_node: dict[int, list[Edit]] = {n: list(e) for n, e in self.active.items()}
-        for edit in edits:
-            by_node.setdefault(edit.node, []).append(edit)
-        machine = Machine(self.tape, edits=by_node)
+        machine = Machine(self.tape, edits=self._with(edits))
         self._run(machine, self.nodes, disturb=scale)
         return self._result(machine)
 
