@@ -38,7 +38,8 @@ class Fault:
         causes: what the finding may be called, `family.parameter`, the best name first.
         value: the candidate's numeric parameter where it can be solved for, else None.
         origin: who planted it: `list` for somebody who knew nothing but faults.md and the names
-            of families, `engine` for somebody who knew the engine's code.
+            of families, `engine` for somebody who knew the engine's code, `held out` for somebody
+            who did not, after the engine was made.
     """
 
     name: str

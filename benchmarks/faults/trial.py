@@ -32,7 +32,7 @@ from parity_torch.backend import TorchBackend
 
 __all__ = ["LEAST_RESIDUAL", "SUBJECTS", "Outcome", "Setup", "pair_of", "run_trial"]
 
-SUBJECTS = ("gqa_decoder", "moe", "vision", "vocoder", "codec", "unet", "pocket_tts")
+SUBJECTS = ("gqa_decoder", "moe", "vision", "vocoder", "codec", "unet", "conformer", "pocket_tts")
 LEAST_RESIDUAL = "least residual at the first bad tap"
 PRESETS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
