@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.faults.pairs.codec.held_out import HELD_OUT, HELD_OUT_CONFLICTS
 from benchmarks.faults.planted import Fault
 
 __all__ = ["CONFLICTS", "FAULTS"]
@@ -270,6 +271,7 @@ FAULTS = (
         "clamp_for_tanh", "the output is clamped to -1 and 1 instead of going through tanh",
         (f"{DEC}.10",), ("activation.function", "activation.clamp"), 1.0,
     ),
+    *HELD_OUT,
 )  # fmt: skip
 
 _CLASHES = (
@@ -287,4 +289,4 @@ _CLASHES = (
     ("unit_skip_dropped", "inplace_activation"),
     ("layer_norm_eps", "rms_for_layer_norm"),
 )
-CONFLICTS = frozenset(frozenset(clash) for clash in _CLASHES)
+CONFLICTS = HELD_OUT_CONFLICTS | frozenset(frozenset(clash) for clash in _CLASHES)

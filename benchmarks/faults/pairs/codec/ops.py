@@ -71,6 +71,8 @@ def conv(
     weight, bias = net[f"{path}.conv.weight"], net[f"{path}.conv.bias"]
     if net.on("dilation_ignored", path, "encoder.model.4.block.1"):
         dilation = 1
+    if net.on("dilation_two", path, "decoder.model.7.block.1"):
+        dilation = 2
     if net.on("kernel_flipped", path, "decoder.model.0"):
         weight = weight.flip(-1)
     kernel = weight.shape[-1]
@@ -78,7 +80,8 @@ def conv(
     count = (x.shape[-1] - (kernel - 1) * dilation - 1) // stride + 1
     at = torch.arange(count)[:, None] * stride + torch.arange(kernel) * dilation
     y = _contract(net, x[..., at], weight, groups)
-    if not net.on("conv_bias_lost", path, "encoder.model.10"):
+    lost = net.on("unit_bias_lost", path, "decoder.model.4.block.3")
+    if not (lost or net.on("conv_bias_lost", path, "encoder.model.10")):
         y = y + bias[:, None]
     return record(path, record(f"{path}.conv", y))
 
@@ -108,6 +111,8 @@ def _with_history(
         return functional.pad(x, (reach // 2, reach - reach // 2))
     fresh = path not in net.state
     if net.on("history_lost_dilated", path, "model.4.block.1"):
+        fresh = True
+    if net.on("downsample_history_copied", path, "encoder.downsample"):
         fresh = True
     if net.on("history_lost_decoder", path, "decoder."):
         fresh = True
@@ -161,6 +166,8 @@ def _overlap(net: Net, path: str, y: torch.Tensor, bare_tail: torch.Tensor) -> t
     past = net.state.get(path)
     tail = y[..., -overlap:] if net.on("bias_in_tail") else bare_tail
     net.state[path] = tail.clone()
+    if past is not None and net.on("tail_halved", path, "decoder.model.3"):
+        past = 0.5 * past
     if past is None or net.on("tail_dropped", path, "decoder.model.6"):
         return y[..., :-overlap]
     if net.on("tail_overwrites", path, "upsample"):
@@ -192,7 +199,8 @@ def _lstm_state(net: Net, path: str, x: torch.Tensor) -> tuple[torch.Tensor, tor
     if net.on("lstm_state_reset"):
         return zeros, zeros
     cell = zeros if net.on("lstm_cell_reset") else net.state.get(f"{path}.c", zeros)
-    return net.state.get(f"{path}.h", zeros), cell
+    hidden = zeros if net.on("lstm_hidden_reset") else net.state.get(f"{path}.h", zeros)
+    return hidden, cell
 
 
 def _lstm_step(
@@ -214,5 +222,7 @@ def _lstm_step(
     keep_in, forget, new, out = sums.split(h.shape[-1], dim=-1)
     if net.on("lstm_gate_order"):  # input, forget, output, new: ONNX's and others' order
         new, out = out, new
+    if net.on("lstm_forget_bias"):
+        forget = forget + 1
     c = torch.sigmoid(forget) * c + torch.sigmoid(keep_in) * torch.tanh(new)
     return torch.sigmoid(out) * torch.tanh(c), c

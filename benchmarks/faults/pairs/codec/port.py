@@ -77,6 +77,8 @@ def codec(net: Net, pcm: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         scale = audio.abs().mean(-1, keepdim=True) + 1e-8
     if net.on("volume_by_peak"):
         scale = audio.abs().amax(-1, keepdim=True) + 1e-8
+    if net.on("volume_of_batch"):
+        scale = (audio.square().mean() + 1e-8).sqrt().expand_as(scale)
     latent = encoder(net, (audio / scale).to(dtype))
     y = decoder(net, quantizer(net, latent))
     if net.on("volume_of_frame_before"):
@@ -97,8 +99,10 @@ def encoder(net: Net, x: torch.Tensor) -> torch.Tensor:
     x = unit(net, f"{at}.4", x, dilation=3)
     x = elu(net, f"{at}.5", x)
     x = conv(net, f"{at}.6", x, stride=3)
-    x = group_norm(net, f"{at}.7", x)
-    x = recurrent(net, f"{at}.8", x)
+    if net.on("norm_behind_recurrent"):
+        x = group_norm(net, f"{at}.7", recurrent(net, f"{at}.8", x))
+    else:
+        x = recurrent(net, f"{at}.8", group_norm(net, f"{at}.7", x))
     x = elu(net, f"{at}.9", x)
     x = record(at, conv(net, f"{at}.10", x))
     x = conv(net, "encoder.downsample", x, stride=2, replicate=True)
@@ -134,6 +138,8 @@ def elu(net: Net, path: str, x: torch.Tensor) -> torch.Tensor:
 
 def snake(net: Net, path: str, x: torch.Tensor) -> torch.Tensor:
     """A line with ripples; [batch, dim, length] -> the same."""
+    if net.on("elu_for_snake", path, "decoder.model.5"):
+        return record(path, torch.where(x > 0, x, torch.expm1(x)))
     alpha, beta = net[f"{path}.alpha"].exp(), net[f"{path}.beta"].exp()
     if net.on("snake_alpha_not_exponentiated"):
         alpha, beta = net[f"{path}.alpha"], net[f"{path}.beta"]
@@ -205,6 +211,8 @@ def convnext(net: Net, path: str, x: torch.Tensor) -> torch.Tensor:
     h = linear(net, f"{path}.pwconv2", record(f"{path}.act", gelu(net, h)))
     if not folded and not net.on("layer_scale_lost"):
         h = h * net[f"{path}.gamma"]
+    if net.on("convnext_skip_dropped"):
+        return record(path, h.transpose(1, 2))
     return record(path, x + h.transpose(1, 2))
 
 
@@ -241,6 +249,8 @@ def quantizer(net: Net, x: torch.Tensor) -> torch.Tensor:
         if not (net.on("last_codebook_left_out") and index == 2):
             total = total + chosen
     share = 0.0 if net.on("bypass_left_out") else BYPASS
+    if net.on("bypass_whole"):
+        share = 1.0
     y = torch.einsum("bti,oi->bot", total + share * rest, net[f"{at}.output_proj.weight"][..., 0])
     return record(at, record(f"{at}.output_proj", y + net[f"{at}.output_proj.bias"][:, None]))
 
@@ -248,6 +258,7 @@ def quantizer(net: Net, x: torch.Tensor) -> torch.Tensor:
 def _table(net: Net, index: int) -> torch.Tensor:
     """The vectors of a codebook; [size, dim]."""
     index = 0 if net.on("codebook_shared") else index
+    index = 2 - index if net.on("codebooks_reversed") else index
     at = f"quantizer.layers.{index}"
     if net.on("codebook_sums_as_vectors"):
         return net[f"{at}.embedding_sum"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,6 +44,8 @@ def attention(
         q = _rotate(c, _head_norm(c, f"{path}.q_norm", layer, q), angles)
         bare = _head_norm(c, f"{path}.k_norm", layer, k)
         k = bare if "rope_query_only" in c.faults and layer == 1 else _rotate(c, bare, angles)
+    if "values_turned" in c.faults and layer == 2:
+        v = _rotate(c, v, angles)
     positions = torch.arange(cache.seen, cache.seen + x.shape[1])
     keys, values, where = _remember(c, layer, cache, _New(k, bare, v, positions))
     if "gqa_tile" in c.faults or c.variant == "gqa_tile":
@@ -59,6 +62,8 @@ def attention(
     if "gqa_tile" in c.faults or c.variant == "gqa_tile":
         mixed = mixed.transpose(2, 3)
     mixed = mixed.flatten(2, 3)
+    if "merged_channels_outside" in c.faults and layer == 0:
+        mixed = mixed.mT
     if "merge_without_transpose" in c.faults:
         mixed = mixed.transpose(1, 2).reshape(mixed.shape)
     out = linear(c, f"{path}.o_proj", mixed.flatten(2))
@@ -172,6 +177,8 @@ def _visible(c: Context, layer: int, at: torch.Tensor, where: torch.Tensor) -> t
     """Whether a query may look at a key; bool[length, keys]."""
     age = at[:, None] - where[None, :]
     window = WINDOW[layer]
+    if "window_in_other_layers" in c.faults:
+        window = WINDOW[0] if layer == 1 else WINDOW[1]
     if "window_ignored" in c.faults:
         window = WINDOW[0]
     if "window_one_more" in c.faults and layer == 1:
@@ -193,6 +200,8 @@ def _probabilities(
         scale = SIZE**-0.5
     if "scale_twice" in c.faults and layer == 1:
         scale = SCALE * SCALE
+    if "powers_of_two" in c.faults:
+        scale = SCALE * math.log(2)  # a kernel on powers of two, given scores for powers of e
     scores = torch.einsum("btkgd,bskd->bkgts", q, keys) * scale
     if "attention_capped" in c.faults:
         scores = 20 * torch.tanh(scores / 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from benchmarks.faults.pairs.gqa_decoder.held_out import HELD_OUT_CONFLICTS
+
 __all__ = ["CONFLICTS"]
 
 _HIDDEN_BY: dict[str, tuple[str, ...]] = {
@@ -25,6 +27,6 @@ _HIDDEN_BY: dict[str, tuple[str, ...]] = {
     "logit_cap_left_out": ("logit_cap_constant",),
 }
 
-CONFLICTS = frozenset(
+CONFLICTS = HELD_OUT_CONFLICTS | frozenset(
     frozenset((hiding, hidden)) for hiding, names in _HIDDEN_BY.items() for hidden in names
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.faults.pairs.gqa_decoder.held_out import HELD_OUT
 from benchmarks.faults.planted import Fault
 
 __all__ = ["FAULTS"]
@@ -401,4 +402,4 @@ _BLOCK = (
     ),
 )
 
-FAULTS = _ROPE + _NORM + _ATTENTION + _CACHE + _WEIGHTS + _BLOCK
+FAULTS = _ROPE + _NORM + _ATTENTION + _CACHE + _WEIGHTS + _BLOCK + HELD_OUT

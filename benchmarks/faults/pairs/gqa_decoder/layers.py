@@ -75,6 +75,10 @@ def rms_norm(c: Context, path: str, x: torch.Tensor, eps: float, weight: str = "
         h = h - h.mean(dim=-1, keepdim=True)
     if "final_norm_without_one" in c.faults and path == "norm":
         gain = gain - 1
+    if "head_norms_without_one" in c.faults and path.endswith(("q_norm", "k_norm")):
+        gain = gain - 1
+    if "second_norm_left_out" in c.faults and path == "layers.2.post_attention_layernorm":
+        return c.tap(path, x)
     h = h / (h.square().mean(dim=-1, keepdim=True) + eps).sqrt()
     return c.tap(path, (h * gain).to(x.dtype))
 

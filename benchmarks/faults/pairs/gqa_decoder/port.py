@@ -141,7 +141,8 @@ def _angles(c: Context, length: int, cache: Cache) -> tuple[torch.Tensor, torch.
         first -= cache.room
     theta = 1e4 if "rope_theta" in c.faults else 1e6
     factor = 1.0 if "rope_unscaled" in c.faults else 4.0
-    steps = torch.arange(SIZE // 2, dtype=torch.float64) / (SIZE // 2)
+    pairs = SIZE if "rope_rates_by_head_size" in c.faults else SIZE // 2
+    steps = torch.arange(SIZE // 2, dtype=torch.float64) / pairs
     # Rounded as the reference rounds them, so that late positions agree.
     rates = (1 / torch.tensor(theta) ** steps.float()) / factor
     turns = torch.arange(first, first + length, dtype=torch.float32)[:, None] * rates
@@ -169,7 +170,7 @@ def _block(
     h = rms_norm(c, f"{path}.input_layernorm", x, _eps(c))
     x = attention(c, layer, h, angles, cache) * factor
     if not ("residual_dropped" in c.faults and layer == 1):
-        x = x + before
+        x = x + before * (factor if "sum_multiplied" in c.faults and layer == 1 else 1.0)
     sibling = "norm_of_sibling" in c.faults and layer == 2
     h = rms_norm(
         c,
@@ -191,6 +192,9 @@ def _mlp(c: Context, layer: int, x: torch.Tensor) -> torch.Tensor:
         y = silu(c, f"{path}.act_fn", layer, other) * gate
         c.tap(f"{path}.up_proj", other)
     else:
-        y = silu(c, f"{path}.act_fn", layer, gate)
-        y = y * linear(c, f"{path}.up_proj", x)
+        up = linear(c, f"{path}.up_proj", x)
+        if "product_activated" in c.faults and layer == 1:
+            y = silu(c, f"{path}.act_fn", layer, gate * up)
+        else:
+            y = silu(c, f"{path}.act_fn", layer, gate) * up
     return c.tap(path, linear(c, f"{path}.down_proj", y))

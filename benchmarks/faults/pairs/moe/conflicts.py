@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from benchmarks.faults.pairs.moe.held_out import HELD_OUT_CONFLICTS
+
 __all__ = ["CONFLICTS"]
 
 _HIDDEN_BY: dict[str, tuple[str, ...]] = {
@@ -36,6 +38,6 @@ _HIDDEN_BY: dict[str, tuple[str, ...]] = {
     "pool_first": ("pool_padding_too",),
 }
 
-CONFLICTS = frozenset(
+CONFLICTS = HELD_OUT_CONFLICTS | frozenset(
     frozenset((hiding, hidden)) for hiding, names in _HIDDEN_BY.items() for hidden in names
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.faults.pairs.moe.held_out import HELD_OUT
 from benchmarks.faults.planted import Fault
 
 __all__ = ["FAULTS"]
@@ -182,4 +183,4 @@ _BLOCK = (
           ("norm.omitted", "graph.omitted")),
 )  # fmt: skip
 
-FAULTS = _ROUTING + _EXPERTS + _POSITION + _ATTENTION + _NORM + _BLOCK
+FAULTS = _ROUTING + _EXPERTS + _POSITION + _ATTENTION + _NORM + _BLOCK + HELD_OUT

@@ -41,6 +41,10 @@ def linear(c: Context, path: str, x: torch.Tensor) -> torch.Tensor:
     weight, bias = c.weights[f"{path}.weight"], c.weights.get(f"{path}.bias")
     if "out_bias_lost" in c.faults and path == "layers.2.attn.out":
         bias = None
+    if "widening_bias_lost" in c.faults and path == "layers.0.mlp.fc1":
+        bias = None
+    if bias is not None and "value_bias_lost" in c.faults and path == "layers.1.attn.qkv":
+        bias = torch.cat([bias[: 2 * len(bias) // 3], torch.zeros_like(bias[: len(bias) // 3])])
     if c.variant == "blocked":
         # From the far end of the inner axis, eight at a time.
         y = x.new_zeros(*x.shape[:-1], weight.shape[0])

@@ -63,6 +63,8 @@ def _route(c: Context, path: str, layer: int, x: torch.Tensor) -> tuple[torch.Te
     if "correction_ignored" in c.faults:
         correction = torch.zeros_like(correction)
     count = 1 if "top_one" in c.faults else 2
+    if "three_experts" in c.faults:
+        count = 3
     ranked = (scores + correction).argsort(dim=-1, descending=True, stable=True)
     chosen = ranked[:, :count]
     if "correction_in_weights" in c.faults:
@@ -117,6 +119,8 @@ def _named(c: Context, layer: int, index: int) -> tuple[str, str]:
     source, at = index, layer
     if "experts_sorted_as_text" in c.faults:
         source = sorted(range(EXPERTS), key=str)[index]
+    if "experts_from_one" in c.faults and layer == 1:
+        source = (index + 1) % EXPERTS
     if "experts_of_layer_before" in c.faults and layer == 2:
         at = 1
     return f"layers.{layer}.moe.experts.{index}", f"layers.{at}.moe.experts.{source}"
@@ -154,6 +158,8 @@ def _expert(c: Context, path: str, source: str, x: torch.Tensor) -> torch.Tensor
         gate, up = gate.clamp(max=1.5), up.clamp(-1.5, 1.5)
     if "gelu_in_experts" in c.faults and routed:
         h = torch.nn.functional.gelu(gate) * up
+    elif "gate_not_activated" in c.faults and routed:
+        h = gate * up
     elif "up_plus_one" in c.faults and routed:
         h = gate / (1 + torch.exp(-gate)) * (up + 1)
     else:

@@ -73,9 +73,13 @@ def _encode(
         states.append(_layer(c, layer, states[-1], bias, lengths))
     read = states[-2] if "layer_before_last" in c.faults else states[-1]
     x = rms_norm(c, "final_norm", read)
-    pooled = linear(c, "pooler.proj", _pool(c, x, lengths))
+    mean = _pool(c, x, lengths)
+    if "normalised_before_projection" in c.faults:
+        mean = mean / mean.square().sum(dim=-1, keepdim=True).sqrt()
+    pooled = linear(c, "pooler.proj", mean)
     c.tap("pooler", pooled)
-    if "embedding_not_normalised" not in c.faults:
+    left_out = {"embedding_not_normalised", "normalised_before_projection"} & c.faults
+    if not left_out:
         length = pooled.float().square().sum(dim=-1, keepdim=True).sqrt()
         pooled = (pooled.float() / length).to(pooled.dtype)
     return c.tap("", pooled)
@@ -86,6 +90,8 @@ def _embed(c: Context, tokens: torch.Tensor, segments: torch.Tensor) -> torch.Te
     if "segments_left_out" not in c.faults:
         if "segments_all_zero" in c.faults:
             segments = torch.zeros_like(segments)
+        if "segments_from_one" in c.faults:
+            segments = 1 - segments
         x = x + c.tap("embeddings.segment", c.weights["embeddings.segment.weight"][segments])
     if "embedding_norm_left_out" in c.faults:
         c.tap("embeddings.norm", x)
@@ -100,6 +106,9 @@ def _pool(c: Context, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """The mean of the real tokens; [batch, length, dim] -> [batch, dim]."""
     if "pool_first" in c.faults:
         return x[:, 0]
+    if "pool_largest" in c.faults:
+        real = torch.arange(x.shape[1])[None, :, None] < lengths[:, None, None]
+        return x.masked_fill(~real, float("-inf")).amax(dim=1)
     if "pool_padding_too" in c.faults:
         return x.mean(dim=1)
     return torch.stack(
@@ -138,7 +147,9 @@ def _layer(
 def _scaled(c: Context, path: str, x: torch.Tensor) -> torch.Tensor:
     if "layer_scale_lost" in c.faults:
         return c.tap(f"{path}.ls1", x)
-    return c.tap(f"{path}.ls1", torch.einsum("btd,d->btd", x, c.weights[f"{path}.ls1.gamma"]))
+    late = "layer_scale_of_layer_before" in c.faults and path == "layers.2"
+    gamma = c.weights["layers.1.ls1.gamma" if late else f"{path}.ls1.gamma"]
+    return c.tap(f"{path}.ls1", torch.einsum("btd,d->btd", x, gamma))
 
 
 def _attention(

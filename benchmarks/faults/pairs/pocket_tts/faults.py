@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+from benchmarks.faults.pairs.pocket_tts.held_out import HELD_OUT, HELD_OUT_CONFLICTS
 from benchmarks.faults.planted import Fault
 
 __all__ = ["CONFLICTS", "FAULTS", "LATER", "STORY"]
@@ -672,6 +673,7 @@ FAULTS: tuple[Fault, ...] = (
     *_FLOW,
     *_LOOP,
     *_CODEC,
+    *HELD_OUT,
 )
 
 # Of each group one can be on: the others would be replaced, or would have nothing to work on.
@@ -703,6 +705,6 @@ _EITHER: tuple[tuple[str, ...], ...] = (
     ("context_short", "softmax_over_queries"),
 )
 
-CONFLICTS: frozenset[frozenset[str]] = frozenset(
+CONFLICTS: frozenset[frozenset[str]] = HELD_OUT_CONFLICTS | frozenset(
     frozenset(pair) for group in _EITHER for pair in combinations(group, 2)
 )

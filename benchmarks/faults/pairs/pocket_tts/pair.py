@@ -12,6 +12,7 @@ from benchmarks.faults.pairs.pocket_tts.variants import (
     attention,
     codec,
     flow_net,
+    held_out,
     loop,
     prompt,
     rope,
@@ -74,6 +75,7 @@ SWITCHES: Mapping[str, tuple[Change, ...]] = {
     **flow_net.SWITCHES,
     **loop.SWITCHES,
     **codec.SWITCHES,
+    **held_out.SWITCHES,
 }
 
 

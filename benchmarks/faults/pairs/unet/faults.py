@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.faults.pairs.unet.faults_pipeline import PIPELINE_FAULTS
+from benchmarks.faults.pairs.unet.held_out import HELD_OUT, HELD_OUT_CONFLICTS
 from benchmarks.faults.planted import Fault
 
 __all__ = ["CONFLICTS", "FAULTS"]
@@ -249,7 +250,7 @@ LAYER_FAULTS = (
     ),
 )  # fmt: skip
 
-FAULTS = (*LAYER_FAULTS, *PIPELINE_FAULTS)
+FAULTS = (*LAYER_FAULTS, *PIPELINE_FAULTS, *HELD_OUT)
 
 _CLASHES = (
     ("gelu_by_tanh", "gelu_by_sigmoid"),
@@ -273,4 +274,4 @@ _CLASHES = (
     ("guidance_rescale_left_out", "guidance_spread_of_batch"),
     ("time_from_zero_to_one", "time_in_bfloat16"),
 )
-CONFLICTS = frozenset(frozenset(clash) for clash in _CLASHES)
+CONFLICTS = HELD_OUT_CONFLICTS | frozenset(frozenset(clash) for clash in _CLASHES)

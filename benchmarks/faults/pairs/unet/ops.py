@@ -47,17 +47,20 @@ def record(path: str, value: torch.Tensor) -> torch.Tensor:
     return parity.tap(f"pipeline.{path}", value, role=Role.OUTPUT)
 
 
-def linear(net: Net, path: str, x: torch.Tensor) -> torch.Tensor:
-    """[..., in] -> [..., out]."""
-    y = x @ net[f"{path}.weight"].mT
+def linear(net: Net, path: str, x: torch.Tensor, *, source: str = "") -> torch.Tensor:
+    """[..., in] -> [..., out], by the weights at `source` if there is one."""
+    source = source or path
+    y = x @ net[f"{source}.weight"].mT
     lost = net.on("attention_out_bias_lost", path, "up_blocks.0.attention") and ".to_out." in path
-    bias = net.weights.get(f"{path}.bias")
+    bias = net.weights.get(f"{source}.bias")
     return record(path, y if bias is None or lost else y + bias)
 
 
 def silu(net: Net, path: str, x: torch.Tensor) -> torch.Tensor:
     """Sigmoid-weighted; any shape."""
     slope = 1.702 if net.on("quick_silu", path, "nonlinearity") else 1.0
+    if net.on("time_mlp_relu", path, "time_embedding.act"):
+        return record(path, x.clamp(min=0))
     if net.on("gelu_for_silu", path, "act_out"):
         return record(path, gelu(net, x))
     return record(path, x / (1 + (-slope * x).exp()))
@@ -109,10 +112,11 @@ def layer_norm(net: Net, path: str, x: torch.Tensor, *, affine: bool = True) -> 
         return record(path, x)
     eps = 1e-3 if net.on("layer_norm_eps", path, "transformer_blocks") else 1e-5
     h = x.float()
-    centred = h - h.mean(-1, keepdim=True)
+    axis = 1 if net.on("context_norm_over_tokens", path, "context_norm") else -1
+    centred = h - h.mean(axis, keepdim=True)
     if net.on("rms_for_layer_norm", path, "down_blocks.1.attention.transformer_blocks.0.norm3"):
         centred = h
-    h = (centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt()).to(x.dtype)
+    h = (centred / (centred.square().mean(axis, keepdim=True) + eps).sqrt()).to(x.dtype)
     if not affine:
         return record(path, h)
     source = path
@@ -159,6 +163,8 @@ def _by_shifts(
 
 def pool(net: Net, path: str, x: torch.Tensor) -> torch.Tensor:
     """Means of 3 by 3 pixels, of those that there are; [batch, dim, h, w] -> halves."""
+    if net.on("pool_maximum"):
+        return record(path, functional.max_pool2d(x, 3, stride=2, padding=1))
     total, count = _sums_of_nine(x), _sums_of_nine(torch.ones_like(x[:1, :1]))
     return record(path, total / (9 if net.on("pool_counts_padding") else count))
 
@@ -220,6 +226,11 @@ def attention(
     if net.on("keys_values_swapped", path, "up_blocks.0.attention") and context is not None:
         k, v = v, k
     q, k, v = (t.unflatten(-1, (HEADS, -1)).transpose(1, 2) for t in (q, k, v))
+    if net.on("heads_interleaved", path, "up_blocks.0.attention") and context is None:
+        q, k, v = (
+            t.transpose(1, 2).flatten(2).unflatten(-1, (-1, HEADS)).permute(0, 3, 1, 2)
+            for t in (q, k, v)
+        )
     if context is None:
         q, k = _rms(net, f"{path}.norm_q", q), _rms(net, f"{path}.norm_k", k)
     scale = q.shape[-1] ** -0.5
@@ -261,7 +272,8 @@ def _rms(net: Net, path: str, x: torch.Tensor) -> torch.Tensor:
     axes = (1, 3) if net.on("query_norm_over_heads", path, "down_blocks") else (3,)
     h = x.float()
     h = (h / (h.square().mean(axes, keepdim=True) + eps).sqrt()).to(x.dtype)
-    return record(path, h * net[f"{path}.weight"])
+    source = path.replace("norm_k", "norm_q") if net.on("key_norm_by_query_weight") else path
+    return record(path, h * net[f"{source}.weight"])
 
 
 def _mix(

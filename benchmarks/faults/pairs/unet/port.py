@@ -112,6 +112,8 @@ def denormalize(net: Net, x: torch.Tensor) -> torch.Tensor:
         x = x.flip(1)
     if net.on("plain_denormalisation"):
         mean, std = torch.full_like(mean, 0.5), torch.full_like(std, 0.5)
+    if net.on("normalised_again"):
+        return record("denormalize", (x - mean[:, None, None]) / std[:, None, None])
     return record("denormalize", x * std[:, None, None] + mean[:, None, None])
 
 
@@ -126,6 +128,8 @@ def unet(
     first = conv2d(net, "unet.conv_in", space_to_depth(net, image), pad=AROUND)
     whole = resnet(net, f"{at}.0.resnet", first, emb)
     pad = AROUND if net.on("symmetric_downsampling") else (0, 1, 0, 1)
+    if net.on("downsampling_from_left"):
+        pad = (1, 0, 1, 0)
     half = conv2d(net, f"{at}.0.downsampler.conv", whole, stride=2, pad=pad)
     record(f"{at}.0.downsampler", half)
     x = resnet(net, f"{at}.1.resnet", half, emb)
@@ -191,6 +195,10 @@ def middle(
 
 def upsample(net: Net, path: str, x: torch.Tensor, *, smooth: bool) -> torch.Tensor:
     """Twice the size, and a convolution; [batch, dim, h, w] -> [batch, out, 2h, 2w]."""
+    if net.on("enlarged_last", path, "up_blocks.1"):
+        return record(
+            path, resize(net, path, conv2d(net, f"{path}.conv", x, pad=AROUND), smooth=smooth)
+        )
     big = resize(net, path, x, smooth=smooth)
     return record(path, conv2d(net, f"{path}.conv", big, pad=AROUND))
 
@@ -199,6 +207,8 @@ def joined(
     net: Net, path: str, x: torch.Tensor, skip: torch.Tensor, emb: torch.Tensor
 ) -> torch.Tensor:
     """A residual block over `x` and a skip, side by side; [batch, dim, h, w]."""
+    if net.on("skips_scaled"):
+        skip = skip * math.sqrt(0.5)
     parts = [skip, x] if net.on("skip_first") else [x, skip]
     return resnet(net, path, torch.cat(parts, dim=1), emb)
 
@@ -211,7 +221,9 @@ def resnet(net: Net, path: str, x: torch.Tensor, emb: torch.Tensor) -> torch.Ten
     steer = silu(net, act, emb)
     if net.on("embedding_not_activated"):
         steer = emb
-    steer = linear(net, f"{path}.time_emb_proj", steer)[:, :, None, None]
+    steer = linear(net, f"{path}.time_emb_proj", steer, source=steering(net, path))[
+        :, :, None, None
+    ]
     h = silu(net, act, steered(net, path, h, steer))
     h = conv2d(net, f"{path}.conv2", record(f"{path}.dropout", h), pad=AROUND)
     if f"{path}.conv_shortcut.weight" in net.weights:
@@ -219,7 +231,16 @@ def resnet(net: Net, path: str, x: torch.Tensor, emb: torch.Tensor) -> torch.Ten
     if net.on("resnet_skip_dropped", path, "mid_block.resnets.1"):
         x = torch.zeros_like(x)
     factor = 1.0 if net.on("output_scale_lost") else math.sqrt(0.5)
+    if net.on("output_halved", path, "down_blocks"):
+        factor = 0.5
     return record(path, (h + x) * factor)
+
+
+def steering(net: Net, path: str) -> str:
+    """Where a block's map of the embedding has its weights."""
+    shared = net.on("steering_of_sibling", path, "mid_block.resnets.1")
+    own = path.replace("resnets.1", "resnets.0") if shared else path
+    return f"{own}.time_emb_proj"
 
 
 def steered(net: Net, path: str, h: torch.Tensor, steer: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,7 @@ def noises(net: Net, case: Case, shape: tuple[int, ...]) -> Iterator[torch.Tenso
 
 def alphas(net: Net) -> torch.Tensor:
     """The share of the image left at each time; [1000]."""
-    low, high = 0.00085, 0.012
+    low, high = 0.00085, 0.02 if net.on("betas_of_paper") else 0.012
     if net.on("linear_betas"):
         betas = torch.linspace(low, high, TRAINED)
     else:
@@ -61,6 +61,8 @@ def guide(net: Net, pair: torch.Tensor, scale: float) -> torch.Tensor:
     if net.on("guidance_halves_swapped"):
         without, under = under, without
     base = under if net.on("guidance_from_conditional") else without
+    if net.on("guidance_one_less"):
+        scale = scale - 1
     guided = base + scale * (under - without)
     rescale = 0.0 if net.on("guidance_rescale_left_out") else 0.7
     if net.on("guidance_spread_of_batch"):
@@ -102,6 +104,8 @@ def step(
     epsilon = (x - math.sqrt(now) * kept) / math.sqrt(1 - now)
     variance = (1 - then) / (1 - now) * (1 - now / then)
     eta = 0.0 if net.on("eta_zero") else 0.6
+    if net.on("eta_one"):
+        eta = 1.0
     std = eta * (variance if net.on("variance_for_std") else math.sqrt(variance))
     left = 1 - then if net.on("direction_without_variance") else 1 - then - std**2
     moved = math.sqrt(then) * clipped + math.sqrt(left) * epsilon

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from benchmarks.faults.pairs.vision.held_out import HELD_OUT, HELD_OUT_CONFLICTS
 from benchmarks.faults.pairs.vision.reference import DIM
 from benchmarks.faults.pairs.vision.tower_faults import TOWER, TOWER_FAULTS
 from benchmarks.faults.planted import Fault
@@ -270,7 +271,7 @@ HEAD = (
     ),
 )
 
-FAULTS = (*PREPROCESS, *EMBEDDING, *TOWER_FAULTS, *GRAPH, *HEAD)
+FAULTS = (*PREPROCESS, *EMBEDDING, *TOWER_FAULTS, *GRAPH, *HEAD, *HELD_OUT)
 
 # Of these, each pair would act on the same operation, where one hides or alters the other.
 _EXCLUSIVE = (
@@ -292,7 +293,7 @@ _EXCLUSIVE = (
     ("region_forgotten", "hidden_last_layer", "tokens_keep_class", "pool_residual_dropped"),
     ("region_forgotten", "pool_key_value_swapped", "pool_scale_missing", "pool_gelu_tanh"),
 )
-CONFLICTS = frozenset(
+CONFLICTS = HELD_OUT_CONFLICTS | frozenset(
     frozenset((first, second))
     for group in _EXCLUSIVE
     for first in group

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch.nn import functional
 
 from parity.capture import tap
 from parity.tensors import Role
@@ -18,6 +19,7 @@ __all__ = [
     "layer_norm",
     "linear",
     "linear_resize",
+    "nearest_resize",
     "product",
     "unit",
 ]
@@ -165,6 +167,12 @@ def linear_resize(size: int, target: int, *, antialias: bool, corners: bool) -> 
     distance = (torch.arange(size, dtype=torch.float64) - centre[:, None]).abs()
     weights = (1 - distance / reach).clamp(min=0)
     return (weights / weights.sum(dim=1, keepdim=True)).float()
+
+
+def nearest_resize(size: int, target: int) -> torch.Tensor:
+    """The matrix [target, size] that takes the sample at or before each place."""
+    source = torch.div(torch.arange(target) * size, target, rounding_mode="floor")
+    return functional.one_hot(source, size).float()
 
 
 def cubic_resize(size: int, target: int) -> torch.Tensor:

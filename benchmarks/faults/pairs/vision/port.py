@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from benchmarks.faults.pairs.vision.fold import prepared
 from benchmarks.faults.pairs.vision.ops import (
@@ -16,6 +17,7 @@ from benchmarks.faults.pairs.vision.ops import (
     layer_norm,
     linear,
     linear_resize,
+    nearest_resize,
     product,
     unit,
 )
@@ -59,7 +61,8 @@ def model(
     pooled, tokens = tower(place / "visual", picture)
     regions = pool(place / "pool", tokens)
     image = linear(place / "visual_projection", pooled)
-    region = linear(place / "region_projection", regions)
+    shared = (place / "visual_projection")["weight"] if place.has("projection_shared") else None
+    region = linear(place / "region_projection", regions, weight=shared)
     joint = image if place.has("region_forgotten") else image + region
     return place.tap(head(place / "head", joint, text))
 
@@ -82,8 +85,11 @@ def preprocess(place: Place, pixels: torch.Tensor, size: tuple[int, int]) -> tor
         "antialias": not place.has("resize_without_antialias"),
         "corners": place.has("resize_aligns_corners"),
     }
-    down = linear_resize(height, size[0], **style)
-    across = linear_resize(width, size[1], **style)
+    if place.has("resize_nearest"):
+        down, across = nearest_resize(height, size[0]), nearest_resize(width, size[1])
+    else:
+        down = linear_resize(height, size[0], **style)
+        across = linear_resize(width, size[1], **style)
     x = torch.einsum("bchw,yh,xw->bcyx", x, down, across)
     mean, std = place.get("mean"), place.get("std")
     if mean is None or std is None:
@@ -92,11 +98,15 @@ def preprocess(place: Place, pixels: torch.Tensor, size: tuple[int, int]) -> tor
         mean, std = torch.full_like(mean, 0.5), torch.full_like(std, 0.5)
     if place.has("std_is_variance"):
         std = std.square()
+    if place.has("mean_not_taken_off"):
+        mean = torch.zeros_like(mean)
     return place.tap(((x - mean.float()) / std.float()).to(place.dtype))
 
 
 def patches(place: Place, picture: torch.Tensor) -> torch.Tensor:
     """Cut and project each patch; [batch, 3, height, width] -> [batch, dim, rows, columns]."""
+    if place.has("patches_one_late"):
+        picture = functional.pad(picture[:, :, :, 1:], (0, 1))
     cut = picture.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)
     weight = place["weight"]
     if place.has("patch_kernel_transposed"):
@@ -201,6 +211,8 @@ def block(place: Place, x: torch.Tensor, layer: int) -> torch.Tensor:
     update = layer_scale(place / "ls2", mlp(place / "mlp", h, quick_gelu), layer)
     if place.has("drop_path_scale"):
         update = update * 0.9
+    if place.has("mlp_residual_dropped", layer, only=2):
+        return place.tap(update)
     return place.tap(y + update)
 
 
@@ -253,6 +265,8 @@ def project_qkv(
         q, k, v = (part.unflatten(-1, (HEADS, SIZE)) for part in fused.split(DIM, dim=-1))
     if place.has("query_key_swapped", layer, only=0):
         q, k = k, q
+    if place.has("heads_interleaved", layer, only=2):
+        q, k, v = (part.flatten(2).unflatten(-1, (SIZE, HEADS)).mT for part in (q, k, v))
     return q, k, v
 
 
@@ -277,7 +291,9 @@ def mlp(place: Place, x: torch.Tensor, function: Activation) -> torch.Tensor:
     weight = rounded_to_bytes(first["weight"]) if last and place.has("weights_int8") else None
     h = function(place / "act", linear(first, x, weight=weight))
     lost = last and place.has("dequantisation_scale_twice")
-    return place.tap(linear(second, h, weight=0.5 * second["weight"] if lost else None))
+    weight = 0.5 * second["weight"] if lost else None
+    unbiased = place.path.endswith("0.mlp") and place.has("narrowing_bias_lost")
+    return place.tap(linear(second, h, weight=weight, bias=not unbiased))
 
 
 def rounded_to_bytes(weight: torch.Tensor) -> torch.Tensor:
@@ -321,6 +337,8 @@ def gelu(place: Place, x: torch.Tensor) -> torch.Tensor:
 def pool(place: Place, tokens: torch.Tensor) -> torch.Tensor:
     """A learnt query over all patches, [batch, patches, dim] -> [batch, dim]."""
     x = probe_attention(place / "attention", tokens, place["probe"])
+    if place.has("pool_adds_probe"):
+        x = x + place["probe"]
     h = layer_norm(place / "norm", x, eps=1e-3 if place.has("pool_norm_eps") else 1e-6)
     update = mlp(place / "mlp", h, gelu)
     y = update if place.has("pool_residual_dropped") else x + update
@@ -355,5 +373,10 @@ def head(place: Place, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     scale = scale if place.has("logit_scale_not_exponentiated") else scale.exp()
     if place.has("logit_scale_clamped"):
         scale = scale.clamp(max=10.0)
-    logits = scale * torch.einsum("bj,tj->bt", image, text)
+    if place.has("scale_divides"):
+        scale = 1 / scale
+    cosines = torch.einsum("bj,tj->bt", image, text)
+    if place.has("logit_bias_scaled"):
+        return place.tap(scale * (cosines + place["logit_bias"]))
+    logits = scale * cosines
     return place.tap(logits if place.has("logit_bias_lost") else logits + place["logit_bias"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.faults.pairs.vocoder.front_faults import FRONT_FAULTS
+from benchmarks.faults.pairs.vocoder.held_out import HELD_OUT, HELD_OUT_CONFLICTS
 from benchmarks.faults.planted import Fault
 
 __all__ = ["CONFLICTS", "FAULTS"]
@@ -342,7 +343,7 @@ POSTNET = (
     ),
 )
 
-FAULTS = (*FRONT_FAULTS, *LSTM, *BRIDGE, *DECODER, *SAMPLING, *POSTNET)
+FAULTS = (*FRONT_FAULTS, *LSTM, *BRIDGE, *DECODER, *SAMPLING, *POSTNET, *HELD_OUT)
 
 # Of these, each pair would act on the same operation, where one hides or alters the other.
 _EXCLUSIVE = (
@@ -376,7 +377,7 @@ _EXCLUSIVE = (
     ("expansion_omitted", "expansion_mu"),
     ("deemphasis_omitted", "deemphasis_factor"),
 )
-CONFLICTS = frozenset(
+CONFLICTS = HELD_OUT_CONFLICTS | frozenset(
     frozenset((first, second))
     for group in _EXCLUSIVE
     for first in group

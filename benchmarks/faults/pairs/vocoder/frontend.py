@@ -35,6 +35,8 @@ def frontend(place: Place, samples: torch.Tensor) -> torch.Tensor:
     x = torch.log(mel + floor if place.has("log_floor_added") else mel.clamp(min=floor))
     if place.has("log_base_ten"):
         x = x / math.log(10)
+    if place.has("log_base_two"):
+        x = x / math.log(2)
     mean, std = place["mean"].float(), place["std"].float()
     if place.has("stats_as_variance"):
         std = std.square()
@@ -72,6 +74,8 @@ def spectrogram(place: Place, wave: torch.Tensor) -> torch.Tensor:
         power = real.square() + imaginary.square()
     if place.has("spectrum_magnitude"):
         power = power.sqrt()
+    if place.has("transform_scaled"):
+        power = power / N_FFT
     place.tap(power.mT.to(place.dtype))
     return power.mT
 
@@ -80,7 +84,8 @@ def filters(place: Place) -> torch.Tensor:
     """Triangles between neighbouring edges on the mel scale, [mels, bins]."""
     highest = RATE / 2 if place.has("mel_fmax") else FMAX
     to_mel, to_hz = (htk_mel, htk_hz) if place.has("mel_htk") else (slaney_mel, slaney_hz)
-    low, high = to_mel(FMIN), to_mel(highest)
+    lowest = 20.0 if place.has("mel_fmin") else FMIN
+    low, high = to_mel(lowest), to_mel(highest)
     edges = [to_hz(low + (high - low) * i / (MELS + 1)) for i in range(MELS + 2)]
     rows = torch.zeros(MELS, N_FFT // 2 + 1)
     for mel in range(MELS):

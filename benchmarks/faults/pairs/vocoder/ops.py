@@ -99,5 +99,7 @@ def batch_norm(place: Place, x: torch.Tensor, *, statistics: Place | None = None
     if place.has("bn_variance_as_deviation", "postnet.bn"):
         variance = variance.square()
     eps = 1e-3 if place.has("bn_eps") else 1e-5
-    scale = place["weight"] / torch.sqrt(variance + eps)
+    scale = 1 / torch.sqrt(variance + eps)
+    if not place.has("bn_weight_lost", "convs.0.bn"):
+        scale = scale * place["weight"]
     return place.tap((x - mean[:, None]) * scale[:, None] + place["bias"][:, None])

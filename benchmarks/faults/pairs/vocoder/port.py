@@ -13,7 +13,14 @@ from benchmarks.faults.pairs.vocoder.fold import prepared
 from benchmarks.faults.pairs.vocoder.frontend import frontend
 from benchmarks.faults.pairs.vocoder.ops import Place, batch_norm, convolve, linear
 from benchmarks.faults.pairs.vocoder.recurrent import gru_cell, lstm
-from benchmarks.faults.pairs.vocoder.reference import EMPHASIS, FRAME, MU, SPEAKERS, build
+from benchmarks.faults.pairs.vocoder.reference import (
+    CHANNELS,
+    EMPHASIS,
+    FRAME,
+    MU,
+    SPEAKERS,
+    build,
+)
 from parity.capture import next_step, phase
 from parity.tensors import Case
 
@@ -52,8 +59,11 @@ def noise_of(case: Case, place: Place) -> Noise:
     if case.noise is not None:
         tape = (torch.from_numpy(draw.values.copy()) for draw in case.noise)
 
+    drawn: list[torch.Tensor] = []
+
     def draw(shape: tuple[int, ...]) -> torch.Tensor:
-        values = torch.randn(shape) if tape is None else next(tape)
+        drawn.append(torch.randn(shape) if tape is None else next(tape))
+        values = drawn[0 if place.has("noise_of_first_step") else -1]
         if place.has("noise_laid_out_by_frame"):
             values = values.reshape(shape[::-1]).T
         return values.to(place.dtype)
@@ -66,6 +76,9 @@ def model(place: Place, samples: torch.Tensor, speaker: torch.Tensor, noise: Noi
     x, state = encoder(place / "encoder", frontend(place / "frontend", samples), speaker)
     x = upsample(place / "upsample", x)
     x = postnet(place / "postnet", decoder(place / "decoder", x, state, noise))
+    if place.has("expansion_last"):
+        x = deemphasis(place / "deemphasis", x)
+        return place.tap((place / "expand").tap(expanded(place, x)))
     x = (place / "expand").tap(expanded(place, x))
     return place.tap(deemphasis(place / "deemphasis", x))
 
@@ -79,6 +92,8 @@ def encoder(
     if place.has("speaker_from_one"):
         speaker = (speaker + 1) % SPEAKERS
     voice = (place / "speaker").tap((place / "speaker")["weight"][speaker])
+    if place.has("speaker_enlarged"):
+        voice = voice * CHANNELS**0.5
     if not place.has("speaker_not_added"):
         x = x + voice[:, :, None]
     x, hidden = lstm(place / "lstm", x.mT)
@@ -110,6 +125,8 @@ def encoder_conv(place: Place, x: torch.Tensor, index: int) -> torch.Tensor:
     """The convolution number `index`; [batch, channels, frames] -> [batch, channels, frames]."""
     weight, bias = place["weight"], place["bias"]
     dilation = 2 if index == 1 and not place.has("dilation_ignored") else 1
+    if index == 1 and place.has("dilation_doubled"):
+        dilation = 4
     reach = dilation * (weight.shape[-1] - 1) // 2
     if index == 0 and place.has("kernel_flipped"):
         weight = weight.flip(-1)
@@ -184,6 +201,8 @@ def cell(
     act = place / "act"
     y = act.tap(leaky(y, 0.2 if place.has("output_slope") else 0.1))
     mean, spread = linear(place / "out", y).chunk(2, dim=-1)
+    if place.has("mean_and_spread_swapped"):
+        mean, spread = spread, mean
     sample = mean + deviation(place, spread) * drawn(place, noise, mean)
     frame = sample if place.has("samples_not_clamped") else sample.clamp(-1, 1)
     for slot, value in (("", frame), ("1", h1), ("2", h2)):
@@ -216,6 +235,8 @@ def deviation(place: Place, spread: torch.Tensor) -> torch.Tensor:
     if place.has("spread_is_log_variance"):
         spread = spread / 2
     temperature = 1.0 if place.has("temperature_one") else 0.7
+    if place.has("temperature_squared"):
+        temperature = 0.7 * 0.7
     return temperature * torch.exp(spread)
 
 
@@ -244,7 +265,9 @@ def mirrored_conv(place: Place, x: torch.Tensor) -> torch.Tensor:
     else:
         left, right = x[..., 1 : reach + 1].flip(-1), x[..., -reach - 1 : -1].flip(-1)
         x = torch.cat([left, x, right], dim=-1)
-    return place.tap(convolve(place, x, place["weight"]) + place["bias"][:, None])
+    y = convolve(place, x, place["weight"])
+    lost = place.has("postnet_bias_lost", "conv1")
+    return place.tap(y if lost else y + place["bias"][:, None])
 
 
 def expanded(place: Place, x: torch.Tensor) -> torch.Tensor:

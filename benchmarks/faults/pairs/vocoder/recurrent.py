@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from benchmarks.faults.pairs.vocoder.ops import Place, product
@@ -75,7 +77,8 @@ def lstm_step(
     if place.has("forget_bias_added"):
         f = f + 1
     gate = hard_sigmoid if place.has("gates_hard_sigmoid") else sigmoid
-    c = gate(f) * c + gate(i) * torch.tanh(g)
+    new = sigmoid(g) if place.has("candidate_by_sigmoid") else torch.tanh(g)
+    c = gate(f) * c + gate(i) * new
     if place.has("cell_in_half"):
         c = c.half().to(c.dtype)
     if place.has("cell_clipped"):
@@ -95,6 +98,9 @@ def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
 
 def gru_cell(place: Place, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     """Input [batch, in] and state [batch, units] -> the next state."""
+    site = place
+    if place.has("second_cell_by_first", "gru2"):
+        place = replace(place, path=place.path.replace("gru2", "gru1"))
     w_r, w_z, w_n = place["weight_ih"].chunk(3)
     u_r, u_z, u_n = place["weight_hh"].chunk(3)
     b_r, b_z, b_n = place["bias_ih"].chunk(3)
@@ -117,4 +123,4 @@ def gru_cell(place: Place, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     n = torch.tanh(product(place, x, w_n) + b_n + past)
     if place.has("gru_update_inverted", "gru2"):
         z = 1 - z
-    return place.tap(n + z * (h - n))
+    return site.tap(n + z * (h - n))
