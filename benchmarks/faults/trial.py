@@ -24,7 +24,6 @@ from parity.diagnose.search import search
 from parity.diagnose.view import View
 from parity.diffing import diff
 from parity.errors import ParityError
-from parity.localize.local_errors import replay
 from parity.localize.reference import Reference, match
 from parity.store import open_capture
 from parity.tensors import TapPlan
@@ -259,7 +258,7 @@ def _least_residual(prepared: _Prepared, candidate: Path) -> str:
     """The one change that comes nearest at the first tap that differs, however near that is."""
     theirs, _ = match(prepared.reference, candidate)
     engine = Engine(prepared.reference.tape, theirs)
-    for origin in engine.origins(replay(engine.tape, theirs)):
+    for origin in engine.look():
         groups = group(propose_all(View(origin.segment)))
         _, nearest = search(origin.segment, groups, Limits(depth=1))
         if nearest is None:

@@ -126,23 +126,27 @@ class Engine:
     def peel(self) -> None:
         """Explain what can be explained, round after round."""
         for _ in range(12):
-            self.progress("replaying the reference on the candidate's tensors")
-            locals_ = replay(
-                self.tape,
-                self.candidate,
-                edits=self.active,
-                hidden=self.hidden,
-                loose=self.loose,
-                until=self.until,
-            )
-            self.compared, self._locals = len(locals_), locals_
-            self._cuts = known_taps(self.tape, self.candidate, self.hidden)
-            origins = self.origins(locals_)
+            origins = self.look()
             if self._hide_equivalents(origins):
                 continue
             self.failed = {o.path: (o, self.failed.get(o.path, (o, None))[1]) for o in origins}
             if not origins or not self._round(origins) or time.monotonic() > self._stop_at:
                 return
+
+    def look(self) -> list[Origin]:
+        """Run the reference on the candidate's tensors, and give the taps that differ even so."""
+        self.progress("replaying the reference on the candidate's tensors")
+        self._locals = replay(
+            self.tape,
+            self.candidate,
+            edits=self.active,
+            hidden=self.hidden,
+            loose=self.loose,
+            until=self.until,
+        )
+        self.compared = len(self._locals)
+        self._cuts = known_taps(self.tape, self.candidate, self.hidden)
+        return self._origins(self._locals)
 
     @property
     def precision(self) -> str:
@@ -151,7 +155,7 @@ class Engine:
         found = candidate_precision(self.candidate.tensor(key) for key in keys)
         return str(found).removeprefix("torch.")
 
-    def origins(self, locals_: Sequence[Local]) -> list[Origin]:
+    def _origins(self, locals_: Sequence[Local]) -> list[Origin]:
         """The taps that differ though their inputs are the candidate's own."""
         by_path: dict[str, list[Local]] = {}
         for local in locals_:

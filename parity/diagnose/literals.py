@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from parity.diagnose.arguments import Binary, as_binary
 from parity.diagnose.view import View
-from parity.diagnose.wording import comes_from, consumers_through, fixed, leads_to, producer_through
+from parity.diagnose.wording import (
+    comes_from,
+    consumers_through,
+    descends,
+    fixed,
+    leads_to,
+    producer_through,
+)
 from parity.localize.tape import LEAF, Node
 
 __all__ = ["Meaning", "meaning_of", "scales_draw"]
@@ -143,21 +150,25 @@ def _factor(  # noqa: PLR0911 - a list of cases
         return Meaning("positional", "time_scale", 1.6)
     if not view.is_float(operand) or _from_integers(view, operand):
         return Meaning("preprocess", "scale", 1.4)
+    terms = _terms(view, before) if before is not None else None
+    if terms is not None:
+        left, right = terms
+        branches = descends(view, left, right) or descends(view, right, left)
+        return Meaning("residual" if branches else "conditioning", "scale", 1.2)
     if any(node.name in ("add", "add_") for node in consumers_through(view, result)):
-        return Meaning("residual", "scale", 1.2)
-    if before is not None and _is_sum(view, before):
         return Meaning("residual", "scale", 1.2)
     return OTHER
 
 
-def _is_sum(view: View, node: Node) -> bool:
-    """Whether an operation adds two computed tensors of one shape: the branches of a block."""
+def _terms(view: View, node: Node) -> tuple[int, int] | None:
+    """The two computed tensors of one shape that an operation adds."""
     binary = as_binary(node)
     if binary is None or binary.kind != "add" or binary.both is None:
-        return False
+        return None
     left, right = binary.both
-    both_computed = not (fixed(view, left) or fixed(view, right))
-    return both_computed and view.shape(left) == view.shape(right) and len(view.shape(left)) > 1
+    computed = not (fixed(view, left) or fixed(view, right))
+    alike = view.shape(left) == view.shape(right) and len(view.shape(left)) > 1
+    return (left, right) if computed and alike else None
 
 
 def scales_draw(view: View, value: int) -> bool:

@@ -11,6 +11,8 @@ from parity.localize.tape import LEAF, Node, Span, Tape, refs_of
 
 __all__ = ["Relocator"]
 
+_STEPS_BACK = 3  # operations
+
 
 def _or_as_it_is(apply: Callable[[Operands], Any], operands: Operands) -> Any:
     """A change that was made for another call; where it does not fit, nothing is changed."""
@@ -101,9 +103,30 @@ class Relocator:
             found = self._within(value, ours, theirs)
             if found is not None:
                 return found
+        found = self._behind(value, node, other, _STEPS_BACK)
+        if found is not None:
+            return found
         if self._tape.values[value].node == LEAF:
             return value
         return self._of_call_before(value, node, other)
+
+    def _behind(self, value: int, node: Node, other: Node, steps: int) -> int | None:
+        """What `value`, read a few operations before `node`, is before `other`."""
+        for ours, theirs in zip(node.inputs, other.inputs, strict=False):
+            before, counterpart = self._maker(ours), self._maker(theirs)
+            if before is None or counterpart is None or before.name != counterpart.name:
+                continue
+            if value in before.inputs:
+                position = before.inputs.index(value)
+                return counterpart.inputs[position] if position < len(counterpart.inputs) else None
+            found = self._behind(value, before, counterpart, steps - 1) if steps > 1 else None
+            if found is not None:
+                return found
+        return None
+
+    def _maker(self, value: int) -> Node | None:
+        made_by = self._tape.values[value].node
+        return None if made_by == LEAF else self._tape.nodes[made_by]
 
     def _of_call_before(self, value: int, node: Node, other: Node) -> int | None:
         """The same of a value that the call before made, of which this one is no argument."""

@@ -38,6 +38,7 @@ class Value:
         dtype: its element type.
         group: which values share its memory: what is written into one is seen in all.
         name: of a leaf that is a parameter or buffer, below its root's name.
+        trained: whether it is a parameter.
     """
 
     node: int
@@ -45,6 +46,7 @@ class Value:
     dtype: torch.dtype
     group: int
     name: str = ""
+    trained: bool = False
 
 
 @dataclass(slots=True)

@@ -308,6 +308,7 @@ class Tracer(Recorder):
     def _leaf(self, tensor: torch.Tensor, *, copy: bool) -> int:
         name = self._names.get(id(tensor), "")
         value = self._add(tensor, LEAF, self._group(tensor, ()), name)
+        self.graph.values[value].trained = isinstance(tensor, nn.Parameter)
         kept = tensor.detach().clone() if copy else tensor.detach()
         self.graph.leaves[value] = Leaf(kept)
         if not copy:

@@ -253,7 +253,7 @@ def _denormalised(view: View, node: Node) -> Iterator[Hypothesis]:
     reference = "times deviation, plus mean" if first.kind == "mul" else "normalised by two numbers"
     for text, compute in _AFFINE.items():
         edit = Edit(node.index, partial(_of_reads, compute), reads)
-        yield Hypothesis(NAME, "denormalise", reference, text, site, (edit,), cost=1.2)
+        yield Hypothesis(NAME, "denormalise", reference, text, site, (edit,), cost=1.0)
 
 
 _PAIRS = ({"mul", "add"}, {"sub", "div"}, {"mul", "sub"}, {"div", "add"})
@@ -280,15 +280,4 @@ def _of_reads(compute: Callable[[Tensor, Tensor, Tensor], Tensor], operands: Ope
 
 def _is_statistic(view: View, value: int) -> bool:
     """Whether a value is stored and not trained: a buffer, or a constant of the code."""
-    return view.is_constant(value) and view.is_float(value) and not _is_trained(view, value)
-
-
-def _is_trained(view: View, value: int) -> bool:
-    name = view.name_of(value)
-    if not name:
-        return False
-    owner, _, last = name.rpartition(".")
-    for span in view.tape.calls_of.get(owner, ()):
-        if span.module is not None:
-            return last in span.module._parameters
-    return True
+    return view.is_constant(value) and view.is_float(value) and not view.tape.values[value].trained

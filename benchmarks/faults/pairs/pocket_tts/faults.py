@@ -524,7 +524,7 @@ _FLOW: tuple[Fault, ...] = (
         "flow_backwards",
         "direction subtracted from the noise; added",
         ("flow_lm", "latents"),
-        ("sampling.sign", "schedule.direction"),
+        ("sampling.sign", "schedule.direction", "residual.scale"),
     ),
     _fault(
         "noise_negative",
@@ -564,7 +564,7 @@ _LOOP: tuple[Fault, ...] = (
         "zeros_for_beginning",
         "zeros before the first latent; the learnt beginning",
         ("flow_lm.input_linear",),
-        ("graph.source", "graph.omitted", "conditioning.source", "recurrent.state"),
+        ("graph.source", "graph.omitted", "conditioning.source", "recurrent.state", "weights.lost"),
     ),
     _fault(
         "fade_in_left_out",
