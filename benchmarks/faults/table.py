@@ -16,6 +16,7 @@ from benchmarks.faults.trial import LEAST_RESIDUAL, Outcome
 __all__ = ["BEGIN", "END", "Counts", "Tables", "insert", "share"]
 
 BEGIN, END = "<!-- table -->", "<!-- /table -->"
+_ORIGINS = "The same by who planted them:"
 Row = Sequence[str]
 
 
@@ -163,6 +164,11 @@ class Tables:
         }
 
     @property
+    def origins(self) -> dict[str, Counts]:
+        """Single faults by who planted them."""
+        return self.by(lambda o: self.fault(o, o.setup.faults[0]).origin, self.singles)
+
+    @property
     def baselines(self) -> dict[str, tuple[int, int, int]]:
         """By simpler rule: what it finds, what the diagnosis finds there, and trials."""
         rules = list(dict.fromkeys(rule for o in self.outcomes for rule in o.baselines))
@@ -186,6 +192,7 @@ class Tables:
                 name: c.as_json()
                 for name, c in self.by(lambda o: o.setup.precision, self.clean).items()
             },
+            "singles_by_origin": {name: c.as_json() for name, c in self.origins.items()},
             "distinct": self.kinds,
             "baselines": {
                 rule: {"found": theirs, "by_diagnosis": ours, "of": number}
@@ -218,6 +225,14 @@ class Tables:
             sections += ["### Single faults, all modules tapped"]
             head = ("subject", *_HEAD[1:])
             sections += [_table(head, [_line(n, c) for n, c in self.subjects.items()])]
+            if len(self.origins) > 1:
+                sections += [
+                    _ORIGINS,
+                    _table(
+                        ("planted by", *_HEAD[1:]),
+                        [_line(f"`{n}`", c) for n, c in self.origins.items()],
+                    ),
+                ]
             sections += [self._kinds_text(), self._family_table()]
         if self.baselines:
             sections += ["### Beside simpler rules", self._baseline_table()]

@@ -19,6 +19,7 @@ from parity.capture.isolated import capture_here
 from parity.diagnose import Diagnosis, Finding, Grade, Limits, diagnose
 from parity.diagnose.engine import Engine
 from parity.diagnose.families import propose_all
+from parity.diagnose.ground import Ground
 from parity.diagnose.groups import group
 from parity.diagnose.search import search
 from parity.diagnose.view import View
@@ -257,7 +258,7 @@ def _baselines(prepared: _Prepared, candidate: Path, setup: Setup) -> Mapping[st
 def _least_residual(prepared: _Prepared, candidate: Path) -> str:
     """The one change that comes nearest at the first tap that differs, however near that is."""
     theirs, _ = match(prepared.reference, candidate)
-    engine = Engine(prepared.reference.tape, theirs)
+    engine = Engine(Ground(prepared.reference.tape, theirs))
     for origin in engine.look():
         groups = group(propose_all(View(origin.segment)))
         _, nearest = search(origin.segment, groups, Limits(depth=1))

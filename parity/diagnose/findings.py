@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from parity.diagnose.describe import describe
-from parity.diagnose.engine import Engine, Explained
+from parity.diagnose.engine import Engine
 from parity.diagnose.hypothesis import Hypothesis, pattern_of
+from parity.diagnose.judge import Explained
 from parity.diagnose.result import Finding, FindingSite, Grade, Unexplained
 from parity.diagnose.search import Chosen, Trial, holds
 from parity.localize.segment import Segment
@@ -165,8 +166,8 @@ def _follows_from_length(engine: Engine, explained: Explained, chosen: Chosen) -
     if chosen.group.first.parameter != "offset":
         return False
     at = explained.origin.segment.tap.at
-    taps = engine.tape.tap_of
-    return any(key in taps and taps[key].at < at for key in engine.candidate.mismatched)
+    taps = engine.ground.tape.tap_of
+    return any(key in taps and taps[key].at < at for key in engine.ground.candidate.mismatched)
 
 
 def _alternatives(explained: Explained) -> tuple[str, ...]:
@@ -214,12 +215,12 @@ def _exceptions(
     own = {site.path for site in sites}
     broken = {path.rpartition(":")[0] for path in engine.failed}
     depth = pattern.count(".")
-    known = {key.path for key in engine.candidate.rows}
+    known = {key.path for key in engine.ground.candidate.rows}
     # In a row of layers that are numbered throughout, others stand between those of the kind.
     alike = _operations(engine, hypothesis.site.path)
     return tuple(
         path
-        for path in engine.tape.calls_of
+        for path in engine.ground.tape.calls_of
         if path.count(".") == depth
         and fnmatchcase(path, pattern)
         and path not in own
@@ -231,8 +232,8 @@ def _exceptions(
 
 def _operations(engine: Engine, path: str) -> tuple[str, ...]:
     """What the first call of a path does, operation by operation."""
-    for span in engine.tape.calls_of.get(path, ()):
-        return tuple(node.name for node in engine.tape.nodes[span.start : span.stop])
+    for span in engine.ground.tape.calls_of.get(path, ()):
+        return tuple(node.name for node in engine.ground.tape.nodes[span.start : span.stop])
     return ()
 
 

@@ -14,6 +14,7 @@ import torch
 from parity.align import Mode
 from parity.diagnose.engine import Engine
 from parity.diagnose.findings import Cause, causes_of, unexplained_of
+from parity.diagnose.ground import Ground
 from parity.diagnose.relocate import Relocator
 from parity.diagnose.result import Diagnosis, Grade, Unexplained, Verdict
 from parity.diagnose.search import Limits
@@ -78,19 +79,17 @@ def diagnose(
     )
     before = _own_error(tape, theirs, output)
     structure = settle(reference, theirs, say)
-    engine = Engine(
+    ground = Ground(
         structure.tape,
         structure.candidate,
-        limits or Limits(),
-        seconds,
-        say,
         loose=structure.loose,
         until=_until(structure.tape),
     )
+    engine = Engine(ground, limits or Limits(), seconds, say)
     engine.peel()
     causes = causes_of(engine)
     unexplained = unexplained_of(engine, structured=bool(structure.findings))
-    at = _output(engine.tape, engine.candidate, output)
+    at = _output(ground.tape, ground.candidate, output)
     result = _with_output(engine, causes, unexplained, at, say)
     return replace(
         _with_structure(result, structure, before),
@@ -116,10 +115,11 @@ def _until(tape: Tape) -> int | None:
 
 
 def _shortened(engine: Engine) -> tuple[str, ...]:
-    if engine.until is None:
+    ground = engine.ground
+    if ground.until is None:
         return ()
     return (
-        f"a long run: of its {len(engine.tape.nodes):,} operations the first {engine.until:,} were "
+        f"a long run: of its {len(ground.tape.nodes):,} operations the first {ground.until:,} were "
         f"looked at, {_STEPS} steps of each phase",
     )
 
@@ -170,7 +170,7 @@ def _with_output(
 ) -> Diagnosis:
     """The diagnosis, with the share of the output's error that each finding accounts for."""
     errors = [math.nan] * (len(causes) + 1)
-    if output is not None and engine.compared:
+    if output is not None and engine.ground.locals:
         errors = _errors_with(engine, causes, output, say)
     findings = tuple(
         replace(cause.finding, explained_output=_share(errors[place], errors[place + 1], errors[0]))
@@ -180,12 +180,12 @@ def _with_output(
         verdict=_verdict(engine, findings, unexplained, errors),
         findings=findings,
         unexplained=unexplained,
-        equivalent=tuple(sorted(engine.hidden)),
+        equivalent=tuple(sorted(engine.ground.hidden)),
         output=output.key.path if output is not None else "",
         output_error=errors[0],
         output_left=errors[-1],
-        compared=engine.compared,
-        facts={"precision": engine.precision, "not_comparable": engine.uncertain},
+        compared=len(engine.ground.locals),
+        facts={"precision": engine.ground.precision, "not_comparable": engine.uncertain},
     )
 
 
@@ -212,10 +212,10 @@ def _errors_with(
 def _error_with(engine: Engine, causes: Sequence[Cause], output: Tap) -> float:
     edits = _edits(engine.relocator, causes)
     try:
-        (made,) = forward(engine.tape, [output], edits=edits)
+        (made,) = forward(engine.ground.tape, [output], edits=edits)
     except (RuntimeError, KeyError, IndexError, ValueError, TypeError):
         return math.nan  # the changes do not fit a whole run, for instance for its shapes
-    return output_error(_theirs(engine.candidate, output), made)
+    return output_error(_theirs(engine.ground.candidate, output), made)
 
 
 def _theirs(candidate: Candidate, output: Tap) -> torch.Tensor:
@@ -249,11 +249,11 @@ _LEFT = 1e-5
 def _verdict(
     engine: Engine, findings: Sequence[Any], unexplained: Sequence[Any], errors: Sequence[float]
 ) -> Verdict:
-    if not engine.compared:
+    if not engine.ground.locals:
         return Verdict.INVALID
     if not findings:
         # Where inputs were not to be had, nothing is found although the output is off.
-        off = errors[0] > 2 * dtype_floor(engine.precision)
+        off = errors[0] > 2 * dtype_floor(engine.ground.precision)
         return Verdict.UNEXPLAINED if unexplained or off else Verdict.NO_FAULT
     sure = all(finding.grade is Grade.HIGH for finding in findings)
     more = errors[-1] > max(_LEFT_SHARE * errors[0], _LEFT)

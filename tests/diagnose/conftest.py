@@ -10,7 +10,9 @@ from torch import nn
 
 from parity.align import align
 from parity.capture.isolated import capture_here
-from parity.diagnose.engine import Engine, Explained
+from parity.diagnose.engine import Engine
+from parity.diagnose.ground import Ground
+from parity.diagnose.judge import Explained
 from parity.diffing.compare import _source
 from parity.diffing.rows import plan_rows
 from parity.diffing.selection import choose
@@ -55,7 +57,7 @@ def diagnose(tmp_path: Path) -> Callable[..., Engine]:
         chosen, _ = choose(*sources, None)
         records = [[s.records[i] for i in c] for s, c in zip(sources, chosen, strict=True)]
         rows = plan_rows(*sources, chosen, align(*records))
-        engine = Engine(Tape.of(graph), Candidate(rows, sources[1]))
+        engine = Engine(Ground(Tape.of(graph), Candidate(rows, sources[1])))
         engine.peel()
         return engine
 
