@@ -17,6 +17,7 @@ __all__ = ["Explained", "Judge"]
 _OTHER_CALLS = 3
 _FAR_OFF = 30.0  # floors
 _MOST_BESIDE = 4
+_MORE_FOR = 0.6  # how much odder a change may be that explains more
 _TOO_FEW = 12  # elements of a tensor that any parameter could be fitted to
 
 
@@ -72,8 +73,8 @@ class Judge:
             judged.append((worst, spoilt, trial))
         holding = [j for j in judged if max(j[:2]) <= 1.0]
         pool = holding or [j for j in judged if j[1] <= 1.0] or judged
-        worst, spoilt, best = min(
-            pool, key=lambda j: (j[2].cost, j[2].error) if holding else (max(j[:2]),)
+        worst, spoilt, best = (
+            self._likeliest(origin, holding) if holding else min(pool, key=lambda j: max(j[:2]))
         )
         alike = [t for *_, t in holding if t is not best and t.names != best.names]
         alternatives, synonyms = _parted(origin.segment, best, alike)
@@ -89,6 +90,27 @@ class Judge:
             distinct=elements >= _TOO_FEW,
             spoils=spoilt > 1.0,
         )
+
+    def _likeliest(
+        self, origin: Origin, holding: Sequence[tuple[float, float, Trial]]
+    ) -> tuple[float, float, Trial]:
+        """Of the trials that hold, one that explains most other taps too; then the least odd."""
+        ranked = sorted(holding, key=lambda j: (j[2].cost, j[2].error))
+        near = [j for j in ranked if j[2].cost <= ranked[0][2].cost + _MORE_FOR]
+        if len({frozenset(edit.node for edit in j[2].edits) for j in near}) == 1:
+            return ranked[0]
+        return max(near, key=lambda j: self._explains(origin, j[2]))
+
+    def _explains(self, origin: Origin, trial: Trial) -> int:
+        """At how many other taps that differ a trial leaves nothing."""
+        taps = {tap.key for tap in self.ground.reached(edit.node for edit in trial.edits)}
+        taps.discard(origin.segment.tap.key)
+        wrong = [one for one in self.ground.locals if one.tap.key in taps and not one.uncertain]
+        found = 0
+        for local in wrong[:_MOST_BESIDE]:
+            segment = self.ground.segment(local.tap)
+            found += segment.error > segment.floor and self._at(segment, trial) <= 1.0
+        return found
 
     def _beside(self, trial: Trial) -> Iterator[Segment]:
         """Up to four other taps, right as they are, that read what a change replaces."""

@@ -79,7 +79,7 @@ def meaning_of(  # noqa: PLR0911 - a list of cases
     if label == "plus" and number == 1.0:
         return _offset(view, binary, result)
     if label in ("times", "divided by"):
-        return _factor(view, binary, result)
+        return _factor(view, binary, result, number)
     if label == "base" and leads_to(view, result, WAVES, steps=5):
         return Meaning("positional", "theta", 1.6)
     return OTHER
@@ -127,7 +127,7 @@ def _offset(view: View, binary: Binary, result: int) -> Meaning:
 
 
 def _factor(  # noqa: PLR0911 - a list of cases
-    view: View, binary: Binary, result: int
+    view: View, binary: Binary, result: int, number: float
 ) -> Meaning:
     """What a factor or divisor is."""
     operand = _operand(view, binary)
@@ -150,6 +150,9 @@ def _factor(  # noqa: PLR0911 - a list of cases
         return Meaning("positional", "time_scale", 1.6)
     if not view.is_float(operand) or _from_integers(view, operand):
         return Meaning("preprocess", "scale", 1.4)
+    width = view.shape(result)[-1:]
+    if width and width[0] > 1 and abs(number * number - width[0]) < 1e-3 * width[0]:
+        return Meaning("embedding", "scale", 1.1)  # the root of the width
     terms = _terms(view, before) if before is not None else None
     if terms is not None:
         left, right = terms

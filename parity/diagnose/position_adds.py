@@ -13,7 +13,7 @@ from parity.diagnose.substitution import substituted
 from parity.diagnose.view import View
 from parity.localize.tape import LEAF, Node
 
-__all__ = ["added_positions", "knows_no_data"]
+__all__ = ["added_positions", "is_bias", "knows_no_data"]
 
 Tensor = torch.Tensor
 NAME = "positional"
@@ -70,6 +70,7 @@ def _counts(view: View, value: int) -> bool:
 def _on(view: View, node: Node, place: Place, value: int) -> Iterator[Hypothesis]:
     site = view.site(node)
     reference = "position added"
+    later = 0.3 if is_bias(view, node, value) else 0.0
     changes: dict[str, tuple[str, Callable[[Tensor], Tensor], float]] = {
         "not added": ("applied", torch.zeros_like, 1.0),
         "added twice": ("applied", lambda t: 2 * t, 1.6),
@@ -85,7 +86,14 @@ def _on(view: View, node: Node, place: Place, value: int) -> Iterator[Hypothesis
                 changes["rows and columns of the grid swapped"] = ("order", _turned(extra), 1.3)
     for text, (parameter, change, cost) in changes.items():
         edit = substituted(node, (place,), change)
-        yield Hypothesis(NAME, parameter, reference, text, site, (edit,), cost=cost)
+        yield Hypothesis(NAME, parameter, reference, text, site, (edit,), cost=cost + later)
+
+
+def is_bias(view: View, node: Node, value: int) -> bool:
+    """Whether a parameter is added alike along several axes: to every row of every position."""
+    shape, whole = view.shape(value), view.shape(node.outputs[0])
+    missing = len(whole) - len(shape) + sum(extent == 1 for extent in shape)
+    return view.is_parameter(value) and missing > 1
 
 
 def _turned(extra: int) -> Callable[[Tensor], Tensor]:

@@ -114,7 +114,8 @@ def _counts(view: View, value: int) -> bool:
 
 def _elementwise(view: View) -> Iterator[Region]:
     for region in view.modules:
-        if view.shape(region.source) == view.shape(region.result) and _maps(view, region):
+        alike = view.shape(region.source) == view.shape(region.result)
+        if alike and (_maps(view, region) or _bends(view, region)):
             yield region
     for node in view.nodes:
         if node.name in _OPERATIONS and node.args and isinstance(node.args[0], Ref):
@@ -150,6 +151,18 @@ def _mixes(view: View, region: Region) -> bool:
     span = next((s for s in view.spans if s.path == region.path), None)
     nodes = [] if span is None else view.tape.nodes[span.start : max(span.stop, span.start)]
     return any(node.name not in _PLAIN for node in nodes if node.outputs)
+
+
+def _bends(view: View, region: Region) -> bool:
+    """Whether a call maps elements by a curve that parameters shape, channel by channel."""
+    span = next((s for s in view.spans if s.path == region.path), None)
+    nodes = [] if span is None else view.tape.nodes[span.start : max(span.stop, span.start)]
+    curved = any(node.name in _CURVED for node in nodes)
+    shaped = any(view.is_parameter(v) for node in nodes for v in node.inputs)
+    return curved and shaped and not _mixes(view, region)
+
+
+_CURVED = _OPERATIONS - _BOUNDS - {"clamp_", "square", "sqrt"}
 
 
 def _other_functions(view: View, region: Region) -> Iterator[Hypothesis]:

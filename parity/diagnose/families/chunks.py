@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import permutations
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from parity.diagnose.arguments import as_binary, binary_edit, operand_edit, places_of
+from parity.diagnose.families.activation import FUNCTIONS
 from parity.diagnose.given import given_to
 from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.literals import PRODUCTS, SOFTMAX
@@ -281,3 +282,21 @@ def _glu(view: View, node: Node) -> Iterator[Hypothesis]:
         return made
 
     yield _says(view, node, (Edit(node.index, swapped),))
+    for name, function in FUNCTIONS.items():
+        if name == "sigmoid":
+            continue
+        edit = Edit(node.index, partial(_gated_by, function, axis))
+        cost = 1.0 if name in _GATES else 1.4
+        yield Hypothesis(
+            "activation", "function", "sigmoid", name, view.site(node), (edit,), cost=cost
+        )
+
+
+# What gated units in use are gated by.
+_GATES = ("tanh", "SiLU", "GELU(erf)", "GELU(tanh)", "ReLU", "no activation")
+
+
+def _gated_by(function: Callable[[Tensor], Tensor], axis: int, operands: Operands) -> Tensor:
+    a, b = operands.args[0].chunk(2, axis)
+    made: Tensor = a * function(b)
+    return made

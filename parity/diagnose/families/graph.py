@@ -24,6 +24,7 @@ from parity.diagnose.arguments import (
 )
 from parity.diagnose.hypothesis import Hypothesis, Site, Solve
 from parity.diagnose.literals import scales_draw
+from parity.diagnose.position_adds import is_bias
 from parity.diagnose.program import Program, program_between
 from parity.diagnose.view import View
 from parity.diagnose.wording import (
@@ -93,6 +94,7 @@ def propose(view: View) -> Iterator[Hypothesis]:
     yield from each(view, _distance)
     yield from each(view, _other_function)
     yield from each(view, _choice)
+    yield from each(view, _softmax)
     yield from distinct(_calls_omitted(view))
     yield from _handed_on(view)
 
@@ -172,9 +174,10 @@ def _left_out(view: View, binary: Binary, value: int) -> tuple[str, str, str, fl
     """What it is called when an operand is ignored; an empty family where another has it."""
     stored = view.is_parameter(value)
     if binary.kind == "add" and (stored or fixed(view, value)):
-        if len(view.shape(value)) > 1 and math.prod(view.shape(value)[:-1]) > 1:
+        wide = len(view.shape(value)) > 1 and math.prod(view.shape(value)[:-1]) > 1
+        if wide and not is_bias(view, binary.node, value):
             return "positional", "applied", ", no position added", 1.2
-        return "weights", "bias", ", no bias added", 1.4
+        return "weights", "bias", ", no bias added", 1.2 if wide else 1.4
     if binary.kind == "add":
         return "", "", "", 0.0  # `conditioning` says it better
     if binary.kind == "mul" and stored:
@@ -319,6 +322,31 @@ def _other_function(view: View, node: Node) -> Iterator[Hypothesis]:
         family, parameter = ("audio", "log") if "log" in own else (NAME, "function")
         site = view.site(node)
         yield Hypothesis(family, parameter, own, name, site, (edit,), cost=1.6)
+
+
+def _softmax(view: View, node: Node) -> Iterator[Hypothesis]:
+    """Probabilities for their logarithms, and the reverse; over another axis."""
+    names = ("softmax", "log_softmax")
+    if node.name not in names or not node.outputs:
+        return
+    axis = view.argument(node, 1, "dim", -1)
+    rank = len(view.shape(node.outputs[0]))
+    if not isinstance(axis, int):
+        return
+    other = names[1 - names.index(node.name)]
+    edit = Edit(node.index, partial(_over_axis, other, axis))
+    site = view.site(node)
+    yield Hypothesis("activation", "function", node.name, other, site, (edit,), cost=1.3)
+    for one in range(rank):
+        if one != axis % rank and view.shape(node.outputs[0])[one] > 1:
+            edit = Edit(node.index, partial(_over_axis, node.name, one))
+            said = (f"{node.name} over axis {axis}", f"over axis {one - rank if axis < 0 else one}")
+            yield Hypothesis(NAME, "axis", *said, site, (edit,), cost=1.5)
+
+
+def _over_axis(name: str, axis: int, operands: Operands) -> Tensor:
+    made: Tensor = getattr(torch, name)(operands.args[0], axis)
+    return made
 
 
 def _applied(function: Callable[[Tensor], Tensor], operands: Operands) -> Tensor:

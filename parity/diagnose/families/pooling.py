@@ -84,18 +84,30 @@ def _reduction(view: View, node: Node) -> Iterator[Hypothesis]:
     for text, reduce in {**others, "first item": _first, "last item": _last}.items():
         edit = Edit(node.index, partial(_reduced, reduce, axes, keep))
         yield Hypothesis(NAME, "pooling", own, text, site, (edit,), cost=1.3)
+    if node.name in ("mean", "sum", "amax", "amin") and keep and view.shape(node.inputs[0])[0] > 1:
+        edit = Edit(node.index, partial(_over_whole, node.name))
+        said = (f"{own} of each row", f"{own} of the whole batch")
+        yield Hypothesis(NAME, "axis", *said, site, (edit,), cost=1.4)
     for axis in _other_axes(view, node, axes):
         edit = Edit(node.index, partial(_reduced, _REDUCTIONS[node.name], axis, keep))
         text = f"{own} over axis {axis}"
         yield Hypothesis(NAME, "axis", own, text, site, (edit,), cost=1.5)
 
 
+def _over_whole(name: str, operands: Operands) -> Tensor:
+    made: Tensor = operands.default()
+    whole: Tensor = getattr(operands.args[0], name)()
+    return whole.expand_as(made).clone()
+
+
 def _spread(view: View) -> Iterator[Hypothesis]:
     """Deviations that are measured over all axes, the batch's too, all of a call together."""
     by_call: dict[tuple[str, int], list[Node]] = {}
     for node in view.nodes:
-        plain = len(node.outputs) == 1 and isinstance(view.argument(node, 1, "dim"), tuple | list)
-        if node.name in ("std", "var", "norm") and plain:
+        plain = len(node.outputs) == 1 and isinstance(
+            view.argument(node, 1, "dim"), int | tuple | list
+        )
+        if plain and _measures_spread(view, node):
             by_call.setdefault((node.name, node.span), []).append(node)
     for (name, _), nodes in by_call.items():
         edits = tuple(Edit(node.index, partial(_over_all, name)) for node in nodes)
@@ -103,6 +115,12 @@ def _spread(view: View) -> Iterator[Hypothesis]:
             "norm", "axis", f"{name} of each row", f"{name} of the whole batch",
             view.site(nodes[0]), edits, cost=1.3,
         )  # fmt: skip
+
+
+def _measures_spread(view: View, node: Node) -> bool:
+    if node.name == "mean":
+        return leads_to(view, node.outputs[0], ROOTS, steps=2)
+    return node.name in ("std", "var", "norm")
 
 
 def _over_all(name: str, operands: Operands) -> Tensor:
