@@ -26,6 +26,7 @@ class Cell:
     Attributes:
         kind: `lstm` or `gru`.
         gate: squashes gates.
+        new: squashes what is new at a step: the candidate of the cell, or of a GRU's state.
         out: squashes the cell on its way out (LSTM).
         kept: what becomes of the cell, or of a GRU's state, before it is kept.
         reset_first: whether a GRU resets the state before its matrix.
@@ -33,6 +34,7 @@ class Cell:
 
     kind: str
     gate: Squash = torch.sigmoid
+    new: Squash = torch.tanh
     out: Squash = torch.tanh
     kept: Squash = _same
     reset_first: bool = False
@@ -45,7 +47,7 @@ class Cell:
         h = state[0]
         if self.kind == "lstm":
             i, f, g, o = (given + torch.nn.functional.linear(h, w_h, b_h)).chunk(4, -1)
-            cell = self.gate(f) * state[1] + self.gate(i) * torch.tanh(g)
+            cell = self.gate(f) * state[1] + self.gate(i) * self.new(g)
             cell = self.kept(cell)
             return [self.gate(o) * self.out(cell), cell]
         past = torch.nn.functional.linear(h, w_h, b_h)
@@ -55,9 +57,9 @@ class Cell:
         if self.reset_first:
             rows = w_h.chunk(3)[2]
             bias = b_h.chunk(3)[2] if b_h is not None else None
-            n = torch.tanh(n_x + torch.nn.functional.linear(r * h, rows, bias))
+            n = self.new(n_x + torch.nn.functional.linear(r * h, rows, bias))
         else:
-            n = torch.tanh(n_x + r * n_h)
+            n = self.new(n_x + r * n_h)
         return [self.kept((1 - z) * n + z * h)]
 
 

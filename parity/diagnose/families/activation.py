@@ -241,7 +241,8 @@ def _slope(
         return (view.instead(region, lambda x: curve(x, value)),)
 
     solve = Solve(make, 0.0, 4.0, guesses=(0.01, 0.1, 0.2, 0.25, 1.0, 1.702))
-    return Hypothesis(NAME, "slope", reference, label, site, solve=solve, cost=1.5)
+    parameter = "slope" if _kind(reference) == _kind(label) else "function"
+    return Hypothesis(NAME, parameter, reference, label, site, solve=solve, cost=1.5)
 
 
 def _clamp(view: View, region: Region, site: Site, reference: str) -> Iterator[Hypothesis]:

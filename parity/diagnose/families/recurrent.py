@@ -256,6 +256,13 @@ class _Site:
         ):
             said = self.say("function", texts, text, with_cell(gate=gate), 1.1, "activation")
             yield replace(said, value=0.2 if "0.2" in text else 1 / 6)
+        for text, new in (
+            ("by sigmoid", torch.sigmoid),
+            ("by ReLU", torch.relu),
+            ("as it is", lambda x: x),
+        ):
+            own = "what is new by tanh"
+            yield self.say("function", own, text, with_cell(new=new), 1.2, "activation")
         if self.kind == "lstm":
             yield self.say(
                 "function", "tanh of the cell goes out", "the cell itself",

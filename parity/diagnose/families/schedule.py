@@ -17,9 +17,9 @@ import torch
 from parity.diagnose.arguments import Place, as_binary, operand_edit, take
 from parity.diagnose.hypothesis import Hypothesis, Solve
 from parity.diagnose.view import View
-from parity.diagnose.wording import each, fixed
+from parity.diagnose.wording import LAYOUT, each, fixed
 from parity.localize.execute import Edit, Operands
-from parity.localize.tape import Node, Ref, Tape
+from parity.localize.tape import LEAF, Node, Ref, Tape
 
 __all__ = ["NAME", "propose"]
 
@@ -246,16 +246,32 @@ def _denormalised(view: View, node: Node) -> Iterator[Hypothesis]:
     if first is None or first.both is None or {first.kind, last.kind} not in _PAIRS:
         return
     x, stored = first.both
-    if not (_is_statistic(view, stored) and _is_statistic(view, second)) or fixed(view, x):
+    if not (fixed(view, stored) and fixed(view, second)) or fixed(view, x):
         return
     a, b = (stored, second) if first.kind in ("mul", "div") else (second, stored)
     site, reads = view.site(node), (x, a, b)
+    if not (_is_statistic(view, stored) and _is_statistic(view, second)):
+        edit = Edit(node.index, partial(_of_reads, _OTHER_ORDER[first.kind, last.kind]), reads)
+        said = f"{first.kind}, then {last.kind}"
+        yield Hypothesis("graph", "order", said, f"{last.kind} first", site, (edit,), cost=1.4)
+        return
     reference = "times deviation, plus mean" if first.kind == "mul" else "normalised by two numbers"
     for text, compute in _AFFINE.items():
         edit = Edit(node.index, partial(_of_reads, compute), reads)
         yield Hypothesis(NAME, "denormalise", reference, text, site, (edit,), cost=1.0)
 
 
+# What comes out of x, a factor or divisor a and a summand b, if the second step comes first.
+_OTHER_ORDER: dict[tuple[str, str], Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    ("mul", "add"): lambda x, a, b: (x + b) * a,
+    ("mul", "sub"): lambda x, a, b: (x - b) * a,
+    ("div", "add"): lambda x, a, b: (x + b) / a,
+    ("div", "sub"): lambda x, a, b: (x - b) / a,
+    ("add", "mul"): lambda x, a, b: x * a + b,
+    ("sub", "mul"): lambda x, a, b: x * a - b,
+    ("add", "div"): lambda x, a, b: x / a + b,
+    ("sub", "div"): lambda x, a, b: x / a - b,
+}
 _PAIRS = ({"mul", "add"}, {"sub", "div"}, {"mul", "sub"}, {"div", "add"})
 _AFFINE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "left out": lambda x, a, b: x + 0 * a + 0 * b,
@@ -280,4 +296,10 @@ def _of_reads(compute: Callable[[Tensor, Tensor, Tensor], Tensor], operands: Ope
 
 def _is_statistic(view: View, value: int) -> bool:
     """Whether a value is stored and not trained: a buffer, or a constant of the code."""
-    return view.is_constant(value) and view.is_float(value) and not view.tape.values[value].trained
+    tape = view.tape
+    while tape.values[value].node != LEAF:
+        node = tape.nodes[tape.values[value].node]
+        if node.name not in LAYOUT or not node.inputs:
+            return False
+        value = node.inputs[0]
+    return view.is_float(value) and not tape.values[value].trained
