@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from parity.diagnose import Diagnosis, Verdict
+from parity.diagnose import Diagnosis, Finding, Verdict
 from parity.report.causes import (
     GRADES,
     Cause,
@@ -31,7 +31,7 @@ def diagnosis_section(diagnosis: Diagnosis, name: str = "") -> dict[str, Any]:
         "outcome": _OUTCOMES.get(diagnosis.verdict, "broken"),
         "headline": headline(diagnosis),
         "cards": [
-            _card(cause, [place_of(s.path, s.operation, s.tap) for s in finding.sites])
+            _card(cause, finding)
             for cause, finding in found
         ],
         "rests": rests(diagnosis),
@@ -40,13 +40,17 @@ def diagnosis_section(diagnosis: Diagnosis, name: str = "") -> dict[str, Any]:
     }
 
 
-def _card(cause: Cause, sites: list[str]) -> dict[str, Any]:
-    share = cause.share
+def _card(cause: Cause, finding: Finding) -> dict[str, Any]:
+    share, first = cause.share, finding.site
+    sites = [place_of(site.path, site.operation, site.tap) for site in finding.sites]
     return {
         "cause": cause,
         "grade": GRADES[cause.grade],
         "kind": str(cause.grade),
         "share": percent(share) if share > 0 else "",
         "width": f"{100 * min(share, 1.0):.1f}" if share > 0 else "",
+        "tap": named(first.tap),
+        "phase": named(first.phase),
+        "call": first.call,
         "sites": sites if len(sites) > 1 else [],
     }

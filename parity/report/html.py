@@ -1,4 +1,4 @@
-"""A result as one self-contained page: no script, no network, every name escaped."""
+"""Results and diagnoses as self-contained pages, and as fragments for notebooks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, TapDiff
 from parity.report.console import worst_and_first
 from parity.report.diagnosis_html import diagnosis_section
+from parity.report.page import Evidence, page
 from parity.report.plots import error_svg
 from parity.report.words import (
     NAMES,
@@ -36,17 +37,18 @@ def to_html(
     *,
     title: str,
     diagnoses: Mapping[str, Diagnosis] | None = None,
+    evidence: Mapping[str, Evidence] | None = None,
 ) -> str:
     """A page with one section a result, in the given order, keyed by the section's heading.
 
     Args:
-        results: what is shown.
+        results: what is shown, at least one.
         title: of the page.
-        diagnoses: why they differ, under the same headings; shown below the results.
+        diagnoses: why they differ, under the same headings.
+        evidence: tensors, sounds and environments, under the same headings; `gather` takes them
+            from the captures.
     """
-    known = diagnoses or {}
-    sections = [_section(name, result, known.get(name)) for name, result in results.items()]
-    return _page(title, sections)
+    return page(results, title=title, diagnoses=diagnoses or {}, evidence=evidence or {})
 
 
 def diagnosis_page(diagnoses: Mapping[str, Diagnosis], *, title: str) -> str:
