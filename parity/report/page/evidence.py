@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity.localize import Localization
+if TYPE_CHECKING:
+    from parity.localize import Localization  # loads torch
 
 __all__ = ["Evidence", "Sound", "TensorPair"]
 

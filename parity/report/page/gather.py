@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,8 @@ TENSORS = 16
 MOST_ELEMENTS = 1 << 23
 # The picture and the table come from one tensor, so their errors agree to rounding.
 SAME = 1e-3
+FEW = 16  # elements
+_NUMBER = re.compile(r"\d+")
 
 
 def gather(
@@ -63,7 +66,7 @@ def telling_rows(result: DiffResult, diagnosis: Diagnosis | None) -> list[int]:
     """Rows by how much their tensors tell, no tap and port twice.
 
     The first divergence, then the taps that the diagnosis names, the output, and what lies
-    furthest above its noise floor.
+    furthest above its noise floor, of layers that differ in their number only the worst.
     """
     table = result.table
     failing = np.flatnonzero(~table.ok & table.compared).tolist()
@@ -74,10 +77,21 @@ def telling_rows(result: DiffResult, diagnosis: Diagnosis | None) -> list[int]:
     output = [r for r in np.flatnonzero(table.compared)[::-1].tolist()
               if table.keys[r].path == result.output][:1]  # fmt: skip
     told = [*failing[:1], *(first_of[tap] for tap in named if tap in first_of), *output]
-    ranked = [*told, *_by_excess(result)]
-    chosen: dict[tuple[str, str], int] = {}
-    for row in ranked:
+    chosen = dict.fromkeys(told)
+    kinds: set[tuple[str, str]] = set()
+    for row in _by_excess(result):
         key = table.keys[row]
+        kind = (_NUMBER.sub("*", key.path), key.port)
+        if kind not in kinds:
+            kinds.add(kind)
+            chosen.setdefault(row)
+    return _first_of_each_tap(result, chosen)
+
+
+def _first_of_each_tap(result: DiffResult, rows: Iterable[int]) -> list[int]:
+    chosen: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = result.table.keys[row]
         chosen.setdefault((key.path, key.port), row)
     return list(chosen.values())
 
@@ -90,9 +104,12 @@ def _named_taps(diagnosis: Diagnosis | None) -> list[str]:
 
 
 def _by_excess(result: DiffResult) -> list[int]:
-    """Compared rows, those furthest above their floor first; NaN counts as furthest."""
+    """Compared rows, those furthest above their floor first; NaN counts as furthest.
+
+    Tensors of few elements make no picture.
+    """
     table = result.table
-    rows = np.flatnonzero(table.compared)
+    rows = np.flatnonzero(table.compared & (table.metrics["compared"] >= FEW))
     excess = table.metrics["rel_l2"][rows] / np.maximum(table.floor[rows], np.finfo(float).tiny)
     excess = np.where(np.isnan(excess), np.inf, excess)
     ranked: list[int] = rows[np.argsort(-excess, kind="stable")].tolist()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from parity.diagnose import Diagnosis, Verdict
 from parity.diffing import DiffResult
-from parity.localize import Localization, Origin
+
+if TYPE_CHECKING:
+    from parity.localize import Localization  # loads torch
 
 __all__ = ["origins"]
 
-_CODES = {Origin.ORIGIN: 1, Origin.INHERITED: 2}
+_CODES = {"origin": 1, "inherited": 2}
 _SAID = {Verdict.EXPLAINED, Verdict.PARTLY_EXPLAINED, Verdict.UNEXPLAINED}
 
 
@@ -30,7 +33,7 @@ def origins(
 
 
 def _measured(result: DiffResult, localization: Localization) -> list[int]:
-    known = {tap.key: _CODES.get(tap.origin, 0) for tap in localization}
+    known = {tap.key: _CODES.get(str(tap.origin), 0) for tap in localization}
     return _where_failing(result, [known.get(key, 0) for key in result.table.keys])
 
 

@@ -18,7 +18,7 @@ POINTS = 400  # of the error against the magnitude
 WORST = 12  # elements listed
 TRACE = 480  # stretches of a signal
 # Errors this many decades below the largest are drawn as the lowest.
-DECADES = 6.0
+DECADES = 3.0
 
 
 def picture(pair: TensorPair) -> dict[str, Any]:

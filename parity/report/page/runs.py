@@ -25,7 +25,7 @@ def environment_rows(result: DiffResult, evidence: Evidence) -> list[Row]:
     sides = []
     for which in SIDES:
         facts = {k: v for k, v in result.facts.get(which, {}).items() if k not in PROVENANCE}
-        sides.append(dict(_flat({**facts, **evidence.environments.get(which, {})})))
+        sides.append(dict(_flat({**facts, **_stated(evidence.environments.get(which, {}))})))
     rows = _beside(sides[0], sides[1])
     return sorted(rows, key=lambda row: not row[3])[:MOST]
 
@@ -38,6 +38,16 @@ def provenance_rows(result: DiffResult) -> list[Row]:
         known = {name.replace("_", " "): named(str(facts.get(name, ""))) for name in PROVENANCE}
         sides.append({"capture": named(label), **known})
     return _beside(sides[0], sides[1])
+
+
+def _stated(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment without the digests of the hundreds of files that a run had loaded."""
+    depends = environment.get("dependencies")
+    if not isinstance(depends, Mapping):
+        return dict(environment)
+    sources = {"source files loaded": len(depends.get("sources") or ())}
+    packages = {"package": depends.get("distributions") or {}}
+    return {k: v for k, v in environment.items() if k != "dependencies"} | sources | packages
 
 
 def _beside(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[Row]:

@@ -13,8 +13,18 @@ function axis(options = {}) {
   };
 }
 
-const decades = (_, values) =>
-  values.map((v) => (v != null && Math.abs(Math.log10(v) % 1) < 1e-9 ? `1e${Math.round(Math.log10(v))}`.replace("-", "−") : ""));
+/** A logarithmic axis: lines and numbers at powers of ten alone, and at few of them. */
+function decadeAxis(options) {
+  const power = (v) => Math.log10(v);
+  const whole = (v) => Math.abs(power(v) - Math.round(power(v))) < 1e-6;
+  const filter = (_, splits) => {
+    const found = splits.filter((v) => v != null && whole(v)).map((v) => Math.round(power(v)));
+    const every = Math.ceil((found.length || 1) / 7);
+    return splits.map((v) => (v != null && whole(v) && Math.round(power(v)) % every === 0 ? v : null));
+  };
+  const values = (_, splits) => splits.map((v) => (v == null ? "" : `1e${Math.round(power(v))}`.replace("-", "−")));
+  return axis({ filter, values, ...options, grid: { stroke: () => colour("--line"), width: 1, filter }, ticks: { show: false } });
+}
 
 /** A chart that fills its parent's width, and follows it. */
 function chart(parent, options, data) {
@@ -72,8 +82,8 @@ function scatterChart(parent, scatter) {
     cursor: { drag: { x: false } },
     series: [{}, points("--bad", 3), line("--dim", { dash: [4, 4], width: 1 })],
     axes: [
-      axis({ label: "magnitude in the reference", size: 34, values: decades }),
-      axis({ label: "error", values: decades }),
+      decadeAxis({ label: "magnitude in the reference", size: 34 }),
+      decadeAxis({ label: "error" }),
     ],
   }, [x, order.map((i) => scatter.y[i]), x.map((v) => v * 1.2e-7)]);
 }
@@ -94,7 +104,7 @@ function callsChart(parent, rows, taps, chosen) {
       line("--bad", { points: { show: true, size: 4 } }),
       points("--ink", 10),
     ],
-    axes: [axis({ label: "call, in execution order", size: 34 }), axis({ label: "relative error", values: decades })],
+    axes: [axis({ label: "call, in execution order", size: 34 }), decadeAxis({ label: "relative error" })],
   }, [
     drawn.map((_, i) => i),
     drawn.map((row) => clip(rows.columns.floor[row])),

@@ -95,6 +95,7 @@ class Grid {
     const holder = el("div");
     this.parts.grid.replaceChildren(el("div", { class: "lines" }, el("div", { class: "labels" }, ...labels), holder));
     const width = Math.max(holder.clientWidth - 2, 120);
+    this.width = width;
     this.cell = Math.min(width / Math.max(this.frame.count, 1), 26);
     const height = this.layers.length * ROW_HEIGHT + 18;
     const label = `Heat map of ${counted(this.layers.length, "layer")} by ${counted(this.frame.count, "step")}; arrow keys move, Enter opens`;
@@ -149,10 +150,12 @@ class Grid {
     for (const [phase, { start }] of this.frame.phases) {
       const x = start * cell;
       if (start) context.fillRect(x - 1, 0, 1, bottom + 4);
-      const text = phase || "calls";
-      if (x >= free) {
-        context.fillText(text, x + 2, bottom + 14);
-        free = x + context.measureText(text).width + 10;
+      const text = phase || "whole run";
+      const length = context.measureText(text).width;
+      const left = Math.min(x + 2, this.width - length);
+      if (left >= free) {
+        context.fillText(text, left, bottom + 14);
+        free = left + length + 8;
       }
     }
   }

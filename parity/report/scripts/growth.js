@@ -1,5 +1,7 @@
 // The error of every tensor along the run, over what rounding explains.
 
+const MOST_PHASES = 16;
+
 class Growth {
   constructor(root, rows, view) {
     this.rows = rows;
@@ -39,30 +41,37 @@ class Growth {
 
   draw() {
     const data = this.data();
-    const known = this.rows.columns.origin.some((code) => code);
     const dots = this.shown.length > 4000 ? 3 : 4;
     const made = chart(this.parent, {
       height: 300,
       scales: { x: { time: false }, y: { distr: 3, range: (_, low, high) => [Math.max(low / 2, 5e-10), high * 4] } },
       cursor: { points: { show: false }, y: false, drag: { x: true, y: false } },
-      legend: { show: true, live: false, markers: { width: 0, fill: (_, i) => colour(["", "--good", "--good", "--inherited", "--bad", "--origin"][i]) } },
       series: [
-        { label: "tensor" },
-        line("--good", { label: "noise floor", width: 0.5, fill: () => colour("--band"), fillTo: (u) => u.scales.y.min }),
-        points("--good", dots, { label: "accepted" }),
-        points("--inherited", dots, { label: "inherited", show: known }),
-        points("--bad", dots + 1, { label: "not accepted", show: !known || data[4].some((v) => v != null) }),
-        points("--origin", dots + 3, { label: "enters here", show: known }),
+        {},
+        line("--good", { width: 0, fill: () => colour("--band"), fillTo: (u) => u.scales.y.min }),
+        points("--good", dots),
+        points("--inherited", dots),
+        points("--bad", dots),
+        points("--origin", dots + 2),
       ],
-      axes: [axis({ label: "tensor, in execution order", size: 34 }), axis({ label: "relative error", values: decades })],
+      axes: [axis({ label: "tensor, in execution order", size: 34 }), decadeAxis({ label: "relative error" })],
       hooks: { drawClear: [(u) => this.phases(u)] },
     }, data);
-    for (const [i, row] of [...made.root.querySelectorAll(".u-series")].entries()) {
-      if (!made.series[i].show || i === 0) row.hidden = true;
-    }
+    this.legend(data);
     made.root.querySelector("canvas").setAttribute("role", "img");
     made.root.querySelector("canvas").setAttribute("aria-label", this.words());
     return made;
+  }
+
+  legend(data) {
+    const kinds = [["--band", "noise floor", 1], ["--good", "accepted", 2], ["--inherited", "not accepted, inherited from upstream", 3],
+      ["--bad", "not accepted", 4], ["--origin", "not accepted, enters here", 5]];
+    const entries = kinds.filter(([, , series]) => data[series].some((v) => v != null)).map(([name, text]) => {
+      const mark = el("i");
+      mark.style.background = `var(${name})`;
+      return el("li", {}, mark, text);
+    });
+    this.parent.append(el("ul", { class: "legend" }, ...entries));
   }
 
   words() {
@@ -81,10 +90,12 @@ class Growth {
     ctx.textBaseline = "top";
     let last = null;
     let free = 0;
-    this.shown.forEach((row, i) => {
-      const phase = this.rows.text("phase", row);
-      if (phase === last || i < u.scales.x.min || i > u.scales.x.max) return;
-      last = phase;
+    const seen = this.shown.map((row, i) => [i, this.rows.text("phase", row)])
+      .filter(([i]) => i >= u.scales.x.min && i <= u.scales.x.max)
+      .filter(([, phase]) => { const changed = phase !== last; last = phase; return changed; });
+    // Phases that take turns at every step would be a fence; zooming in shows them.
+    if (seen.length > MOST_PHASES) seen.length = 0;
+    seen.forEach(([i, phase]) => {
       const x = Math.max(at(i - 0.5), bbox.left);
       ctx.fillStyle = colour("--line");
       ctx.fillRect(x, bbox.top, ratio, bbox.height);

@@ -76,7 +76,8 @@ class Rows {
   size(row) {
     if (!this.columns.compared[row]) return this.verdict(row);
     const ratio = this.ratio(row);
-    if (!Number.isFinite(ratio)) return this.verdict(row);
+    if (this.kind(row) === "nonfinite") return this.verdict(row);
+    if (!Number.isFinite(ratio)) return `off by up to ${short(this.columns.max_abs[row])} where the reference is zero`;
     if (ratio === 0) return "no error";
     return `relative error ${short(this.columns.rel_l2[row])}, ${short(ratio)} × the noise floor`;
   }
@@ -89,7 +90,8 @@ class Rows {
   paint(row, scale = "ratio") {
     if (!this.columns.compared[row]) return this.ok(row) ? shade("good", 0.3) : ABSENT();
     const ratio = this.ratio(row);
-    if (!Number.isFinite(ratio)) return NOT_FINITE();
+    if (this.kind(row) === "nonfinite") return NOT_FINITE();
+    if (!Number.isFinite(ratio)) return shade(scale === "ratio" ? "bad" : "error", 1);
     if (scale === "rel_l2") {
       const error = this.columns.rel_l2[row];
       return error > 0 ? shade("error", 1 + Math.log10(error) / 8) : shade("error", 0);

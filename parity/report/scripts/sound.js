@@ -117,9 +117,14 @@ class Player {
     context.fillStyle = colour("--dim");
     context.font = "10px system-ui, sans-serif";
     context.textAlign = "right";
+    context.strokeStyle = colour("--card");
+    context.lineWidth = 3;
     for (const f of [200, 1000, 4000]) {
       const y = WAVE_HEIGHT + SPECTRUM_HEIGHT * (1 - Math.log(f / hertz[0]) / Math.log(hertz[1] / hertz[0]));
-      if (y > WAVE_HEIGHT + 8) context.fillText(f < 1000 ? `${f} Hz` : `${f / 1000} kHz`, width - 3, y);
+      const text = f < 1000 ? `${f} Hz` : `${f / 1000} kHz`;
+      if (y < WAVE_HEIGHT + 8) continue;
+      context.strokeText(text, width - 4, y);
+      context.fillText(text, width - 4, y);
     }
     return [node, context];
   }

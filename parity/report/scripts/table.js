@@ -5,7 +5,7 @@ const PAGE = 50;
 const COLUMNS = [
   { name: "order", title: "order", number: true, key: (_, row) => row, text: (_, row) => String(row), wide: true },
   { name: "tap", title: "tap", key: (rows, row) => rows.text("tap", row) },
-  { name: "place", title: "where", key: (rows, row) => `${rows.text("phase", row)} ${String(rows.column(row)).padStart(7)}`, text: (rows, row) => rows.place(row) },
+  { name: "place", title: "where", key: (rows, row) => `${rows.text("phase", row)} ${String(rows.column(row)).padStart(7)}`, text: whereOf },
   { name: "verdict", title: "verdict", key: (rows, row) => rows.columns.verdict[row] },
   { name: "origin", title: "origin", key: (rows, row) => [3, 1, 2][rows.columns.origin[row]], wide: true },
   { name: "rel_l2", title: "rel. error", number: true },
@@ -37,6 +37,8 @@ class Table {
     this.verdict = this.select("Verdict", [["", "all verdicts"], ["!", "not accepted"], ...this.present()], again);
     this.phase = this.select("Phase", [["", "all phases"], ...this.rows.texts("phase").filter(Boolean).map((p) => [p, p])], again);
     this.origin = this.select("Origin", [["", "any origin"], ["1", "enters here"], ["2", "inherited"]], again);
+    // What fails is what one came for.
+    if (this.rows.columns.ok.includes(0)) this.verdict.value = "!";
     this.origin.hidden = !this.rows.columns.origin.some((code) => code);
     this.once = el("input", { type: "checkbox", onchange: again });
     this.status = el("span", { role: "status", class: "dim" });
@@ -154,6 +156,14 @@ class Table {
     if (!this.rows.columns.compared[row]) return "";
     return value === Infinity ? "NaN" : value === -Infinity ? "–" : short(value);
   }
+}
+
+/** Where within the run, as short as a cell wants it. */
+function whereOf(rows, row) {
+  const port = rows.text("port", row);
+  const step = rows.columns.step[row];
+  const words = [rows.text("phase", row), step >= 0 ? `step ${step}` : `call ${rows.columns.call[row]}`, port === "output" ? "" : port, rows.text("piece", row)];
+  return words.filter(Boolean).join(" · ");
 }
 
 const classOf = (column) => [column.number ? "number" : "", column.wide ? "wideonly" : ""].filter(Boolean).join(" ");

@@ -89,7 +89,7 @@ class Sheet {
     const { heat } = picture;
     const [low, high, top] = heat.range;
     const kinds = [["reference", "value", `reference, ${short(low)} to ${short(high)}`], ["candidate", "value", "candidate, same colours"],
-      ["error", "error", top ? `error, up to ${short(top)}; six decades` : "error: none"]];
+      ["error", "error", top ? `error, up to ${short(top)}; three decades` : "error: none"]];
     const readout = el("p", { class: "readout", "aria-live": "polite" }, this.shapeWords(picture));
     const figures = kinds.map(([name, ramp, caption]) => {
       const bytes = bytesOf(heat[name]);
@@ -113,7 +113,7 @@ class Sheet {
     const code = (name) => bytesOf(heat[name])[at[0] * heat.columns + at[1]];
     const [low, high, top] = heat.range;
     const value = (name) => (code(name) ? short(low + ((code(name) - 1) / 254) * (high - low)) : "not finite");
-    const error = code("error") ? (code("error") === 1 ? "below a millionth of the largest" : `about ${short(top * 10 ** (6 * ((code("error") - 1) / 254 - 1)))}`) : "not finite";
+    const error = code("error") ? (code("error") === 1 ? "below a thousandth of the largest" : `about ${short(top * 10 ** (3 * ((code("error") - 1) / 254 - 1)))}`) : "not finite";
     return `rows from ${at[0] * heat.block[0]}, columns from ${at[1] * heat.block[1]}: reference ${value("reference")}, candidate ${value("candidate")}, error ${error}`;
   }
 }
