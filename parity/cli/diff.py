@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ EXAMPLES = """\b
 Examples:
   parity diff reference.h5 port.h5
   parity diff reference.h5 port.h5 --preset fp16 --html report.html
+  parity diff reference.h5 port.h5 --html report.html --sound waveform 24000
   parity diff reference.h5 port.h5 --rename 'dec.{rest} -> decoder.{rest}'
   parity diff reference.h5 port.h5 --auto --allow-missing '*.dropout'
   parity diff reference.h5 port.h5 --json - | jq .first_divergence
@@ -46,7 +48,12 @@ Exit status: 0 parity holds, 1 it does not, 2 an input is unusable,
 @click.option("--json", "json_", metavar="FILE", help="Write JSON; - for the standard output.")
 @click.option("--csv", metavar="FILE", help="Write one line a tensor; - for the standard output.")
 @click.option("--html", metavar="FILE", help="Write a page with pictures.")
+@click.option(
+    "--sound", "sounds", multiple=True, type=(str, click.IntRange(min=1)), metavar="TAP HERTZ",
+    help="A tap that holds a waveform, to listen to on the page. Can be repeated.",
+)  # fmt: skip
 @click.option("--junit", metavar="FILE", help="Write JUnit XML.")
+@click.option("--explorer", metavar="FILE", help="Write the model as a graph, for Model Explorer.")
 @click.option("--markdown", metavar="FILE", help="Write Markdown; - for the standard output.")
 def command(reference: Path, candidate: Path, **options: Any) -> int:
     """Compare CANDIDATE with REFERENCE, two capture files, tensor by tensor."""
@@ -67,19 +74,29 @@ def command(reference: Path, candidate: Path, **options: Any) -> int:
             progress=bar.update,
         )
     formats = {"json": options["json_"]} | {
-        kind: options[kind] for kind in ("csv", "html", "junit", "markdown")
+        kind: options[kind] for kind in ("csv", "explorer", "html", "junit", "markdown")
     }
-    _report(result, {kind: path for kind, path in formats.items() if path}, options["rows"])
+    wanted = {kind: path for kind, path in formats.items() if path}
+    _report(result, wanted, options["rows"], options["sounds"])
     return result.outcome.exit_status
 
 
-def _report(result: Any, wanted: dict[str, str], rows: int) -> None:
+def _report(
+    result: Any, wanted: dict[str, str], rows: int, sounds: Sequence[tuple[str, int]]
+) -> None:
     from parity.report.console import print_result  # noqa: PLC0415
-    from parity.report.files import render, write_text  # noqa: PLC0415
+    from parity.report.files import WITH_EVIDENCE, render, write_text  # noqa: PLC0415
 
     for kind, path in wanted.items():
         title = f"{result.candidate} against {result.reference}"
-        write_text(path, render(result, kind, title=title))
+        shown = _evidence(result, sounds) if kind in WITH_EVIDENCE else None
+        write_text(path, render(result, kind, title=title, evidence=shown))
     # Whoever asks for a machine's format on the standard output gets nothing else there.
     if "-" not in wanted.values():
         print_result(result, rows=rows)
+
+
+def _evidence(result: Any, sounds: Sequence[tuple[str, int]]) -> Any:
+    from parity.report.page import gather  # noqa: PLC0415
+
+    return gather(result, result.reference, result.candidate, sounds=sounds)

@@ -30,10 +30,7 @@ def diagnosis_section(diagnosis: Diagnosis, name: str = "") -> dict[str, Any]:
         "name": named(name),
         "outcome": _OUTCOMES.get(diagnosis.verdict, "broken"),
         "headline": headline(diagnosis),
-        "cards": [
-            _card(cause, finding)
-            for cause, finding in found
-        ],
+        "cards": [_card(cause, finding) for cause, finding in found],
         "rests": rests(diagnosis),
         "closing": [line for line in (equivalent_line(diagnosis), output_line(diagnosis)) if line],
         "small": [basis_line(diagnosis), *(named(note) for note in diagnosis.notes)],

@@ -7,21 +7,37 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult
 from parity.errors import InputError
 
-__all__ = ["RENDERERS", "render", "write_text"]
+if TYPE_CHECKING:
+    from parity.report.page import Evidence
+
+__all__ = ["RENDERERS", "WITH_EVIDENCE", "render", "write_text"]
 
 Why = Diagnosis | None
 Renderer = Callable[[DiffResult, str, Why], str]
 
 
-def _html(result: DiffResult, title: str, why: Why) -> str:
-    from parity.report.html import to_html  # noqa: PLC0415 - loads matplotlib
+def _html(result: DiffResult, title: str, why: Why, evidence: Evidence | None = None) -> str:
+    from parity.report.page import page  # noqa: PLC0415 - loads the templates
 
-    return to_html({"": result}, title=title, diagnoses={"": why} if why is not None else {})
+    return page(
+        {"": result},
+        title=title,
+        diagnoses={"": why} if why is not None else {},
+        evidence={"": evidence} if evidence is not None else {},
+    )
+
+
+def _explorer(result: DiffResult, title: str, why: Why, evidence: Evidence | None = None) -> str:
+    from parity.report.explorer import to_explorer  # noqa: PLC0415
+
+    edges = evidence.edges if evidence is not None else ()
+    return to_explorer(result, why, title=title, edges=edges)
 
 
 def _json(result: DiffResult, title: str, why: Why) -> str:  # noqa: ARG001 - one signature for all
@@ -56,12 +72,36 @@ RENDERERS: Mapping[str, tuple[str, Renderer]] = {
     "csv": (".csv", _csv),
     "junit": (".xml", _junit),
     "markdown": (".md", _markdown),
+    "explorer": (".explorer.json", _explorer),
 }
 """By name of a format: the ending of its files, and `(result, title, diagnosis) -> text`."""
 
+WITH_EVIDENCE: Mapping[str, Callable[[DiffResult, str, Why, Evidence | None], str]] = {
+    "html": _html,
+    "explorer": _explorer,
+}
+"""The formats that show more than the numbers, where they are given it."""
 
-def render(result: DiffResult, kind: str, *, title: str, diagnosis: Why = None) -> str:
-    """The report of `result`, and of why it differs, in the format `kind`, one of `RENDERERS`."""
+
+def render(
+    result: DiffResult,
+    kind: str,
+    *,
+    title: str,
+    diagnosis: Why = None,
+    evidence: Evidence | None = None,
+) -> str:
+    """The report of `result` in the format `kind`, one of `RENDERERS`.
+
+    Args:
+        result: what is reported.
+        kind: `html`, `json`, ...
+        title: of the document.
+        diagnosis: why it differs, where that is known.
+        evidence: tensors, sounds and edges, for the formats in `WITH_EVIDENCE`.
+    """
+    if kind in WITH_EVIDENCE:
+        return WITH_EVIDENCE[kind](result, title, diagnosis, evidence)
     return RENDERERS[kind][1](result, title, diagnosis)
 
 

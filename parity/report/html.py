@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from parity import __version__
 from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, TapDiff
 from parity.report.console import worst_and_first
 from parity.report.diagnosis_html import diagnosis_section
 from parity.report.page import Evidence, page
+from parity.report.page.document import still_page
 from parity.report.plots import error_svg
 from parity.report.words import (
     NAMES,
@@ -53,15 +53,7 @@ def to_html(
 
 def diagnosis_page(diagnoses: Mapping[str, Diagnosis], *, title: str) -> str:
     """A page with one section a diagnosis, in the given order, keyed by the section's heading."""
-    return _page(
-        title, [{"diagnosis": diagnosis_section(d, name)} for name, d in diagnoses.items()]
-    )
-
-
-def _page(title: str, sections: Sequence[Mapping[str, Any]]) -> str:
-    return _template("report.html").render(
-        title=printable(title), sections=sections, version=__version__
-    )
+    return still_page(title, [diagnosis_section(d, name) for name, d in diagnoses.items()])
 
 
 def diagnosis_fragment(diagnosis: Diagnosis) -> str:

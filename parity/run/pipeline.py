@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from parity.capture.isolated import Notice
-from parity.diffing import diff
+from parity.diffing import DiffResult, diff
 from parity.errors import CaptureFileError, ConfigError
-from parity.report.files import RENDERERS, render, write_text
+from parity.report.files import RENDERERS, WITH_EVIDENCE, render, write_text
 from parity.run.calibration import calibrate_reference, missing_precisions, wanted_precisions
 from parity.run.captures import make_capture, plan_of, slug
 from parity.run.cases import load_cases
@@ -25,6 +26,9 @@ from parity.run.speech import speech_speed
 from parity.store import open_capture
 from parity.tensors import Case
 from parity.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from parity.report.page import Evidence
 
 __all__ = ["STAGES", "Observer", "Stage", "run"]
 
@@ -109,9 +113,24 @@ def report(comparison: Comparison, context: Context) -> Comparison:
             path.unlink(missing_ok=True)
             continue
         why = comparison.diagnosis
-        write_text(path, render(comparison.diff, kind, title=title, diagnosis=why))
+        shown = _evidence(comparison, comparison.diff, config) if kind in WITH_EVIDENCE else None
+        write_text(path, render(comparison.diff, kind, title=title, diagnosis=why, evidence=shown))
         written[kind] = path
     return replace(comparison, reports=written)
+
+
+def _evidence(comparison: Comparison, result: DiffResult, config: Config) -> Evidence:
+    """What the page shows beside the numbers, from both captures."""
+    from parity.report.page import gather  # noqa: PLC0415 - only a page needs it
+
+    audio = config.subject.audio
+    return gather(
+        result,
+        comparison.reference.path,
+        comparison.capture.path,
+        diagnosis=comparison.diagnosis,
+        sounds=[(audio.waveform, audio.sample_rate)] if audio is not None else [],
+    )
 
 
 STAGES: Sequence[Stage] = (compare, explain_broken, time_speech, report)

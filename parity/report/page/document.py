@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,13 +19,12 @@ from parity.report.page.evidence import Evidence
 from parity.report.page.sections import SOUND_BYTES, section
 from parity.report.words import printable
 
-__all__ = ["page"]
+__all__ = ["page", "still_page"]
 
 STYLES = ("vendor/uplot/uPlot.min.css", "templates/diagnosis.css", "templates/page.css")
 # In the order in which they build on one another.
-SCRIPTS = ("vendor/uplot/uPlot.iife.min.js", "scripts/base.js", "scripts/rows.js",
-           "scripts/charts.js", "scripts/grid.js", "scripts/growth.js", "scripts/model.js",
-           "scripts/table.js", "scripts/tensor.js", "scripts/sound.js", "scripts/main.js")  # fmt: skip
+PARTS = ("base", "rows", "charts", "grid", "growth", "model", "table", "tensor", "sound", "main")
+SCRIPTS = ("vendor/uplot/uPlot.iife.min.js", *(f"scripts/{part}.js" for part in PARTS))
 
 
 def page(
@@ -44,7 +44,14 @@ def page(
     """
     each = SOUND_BYTES // max(len(results), 1)
     sections = [
-        section(name, number, result, diagnoses.get(name), evidence.get(name, Evidence()), each)
+        section(
+            name,
+            result,
+            diagnoses.get(name),
+            evidence.get(name, Evidence()),
+            number=number,
+            sound_bytes=each,
+        )
         for number, (name, result) in enumerate(results.items())
     ]
     return _environment().get_template("page.html").render(
@@ -53,6 +60,22 @@ def page(
         version=__version__,
         style=Markup(_styles()),  # noqa: S704 - files of this package
         script=Markup(_scripts()),  # noqa: S704
+        policy=Markup(_policy()),  # noqa: S704
+    )  # fmt: skip
+
+
+def still_page(title: str, diagnoses: Sequence[Mapping[str, Any]]) -> str:
+    """A page of diagnoses alone, without a script.
+
+    Args:
+        title: of the page.
+        diagnoses: each as `parity.report.diagnosis_html.diagnosis_section` gives it.
+    """
+    return _environment().get_template("diagnosis_page.html").render(
+        title=printable(title),
+        diagnoses=diagnoses,
+        version=__version__,
+        style=Markup(_styles()),  # noqa: S704
         policy=Markup(_policy()),  # noqa: S704
     )  # fmt: skip
 

@@ -58,9 +58,11 @@ class Evidence:
         environments: of both runs, by side, as their captures state them.
         localization: for every tensor whether its error enters there; None where nobody measured
             that. Without it, the taps that a diagnosis names count as such.
+        edges: `(from, to)` taps of the reference: one's tensor fed the other's.
     """
 
     tensors: tuple[TensorPair, ...] = ()
     sounds: tuple[Sound, ...] = ()
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     localization: Localization | None = None
+    edges: tuple[tuple[str, str], ...] = ()

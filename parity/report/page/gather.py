@@ -59,6 +59,7 @@ def gather(
                 "reference": sides[0].environment,
                 "candidate": sides[1].environment,
             },
+            edges=_edges(sides[0]),
         )
 
 
@@ -175,6 +176,19 @@ def _sounds(
         left, right = _signal(ours, tap), _signal(theirs, names.get(tap, tap))
         if left is not None and right is not None:
             yield Sound(tap, left, right, rate)
+
+
+def _edges(reference: Capture) -> tuple[tuple[str, str], ...]:
+    """Which taps fed which, once each, in execution order."""
+    paths = {record.order: record.key.path for record in reference.records}
+    return tuple(
+        dict.fromkeys(
+            (paths[order], record.key.path)
+            for record in reference.records
+            for order in record.producers
+            if order in paths
+        )
+    )
 
 
 def _signal(capture: Capture, tap: str) -> Array | None:

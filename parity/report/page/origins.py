@@ -40,9 +40,7 @@ def _measured(result: DiffResult, localization: Localization) -> list[int]:
 def _named(result: DiffResult, diagnosis: Diagnosis) -> list[int]:
     entering = {site.tap for finding in diagnosis.findings for site in finding.sites}
     entering |= {rest.tap for rest in diagnosis.unexplained}
-    return _where_failing(
-        result, [1 if key.path in entering else 2 for key in result.table.keys]
-    )
+    return _where_failing(result, [1 if key.path in entering else 2 for key in result.table.keys])
 
 
 def _where_failing(result: DiffResult, codes: Sequence[int]) -> list[int]:

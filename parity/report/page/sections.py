@@ -44,20 +44,21 @@ WORDS = {
 
 def section(
     name: str,
-    number: int,
     result: DiffResult,
     diagnosis: Diagnosis | None,
     evidence: Evidence,
+    *,
+    number: int = 0,
     sound_bytes: int = SOUND_BYTES,
 ) -> dict[str, Any]:
     """What the templates show of one comparison.
 
     Args:
         name: its heading; empty for none.
-        number: of the section within the page, which keeps ids apart.
         result: the comparison.
         diagnosis: why it differs; None where nobody said.
         evidence: tensors, sounds and environments.
+        number: of the section within the page, which keeps ids apart.
         sound_bytes: that its sounds may take, before base64.
     """
     each = sound_bytes // max(len(evidence.sounds), 1)

@@ -29,14 +29,18 @@ def player(sound: Sound, most_bytes: int) -> dict[str, Any]:
     longest = max(sound.reference.size, sound.candidate.size)
     kept = min(longest, most_bytes // 4)  # two bytes a sample and side
     sides = [sound.reference[:kept], sound.candidate[:kept]]
-    spectra = [spectrogram_db(side, sound.sample_rate, longest=min(longest, kept)) for side in sides]
+    spectra = [
+        spectrogram_db(side, sound.sample_rate, longest=min(longest, kept)) for side in sides
+    ]
     top = float(np.max(spectra[0], initial=-200.0))
     return {
         "title": named(sound.title),
         "rate": sound.sample_rate,
         "seconds": kept / sound.sample_rate,
         "sources": [_data_uri(side, sound.sample_rate) for side in sides],
-        "lengths": [f"{s.size / sound.sample_rate:.2f} s" for s in (sound.reference, sound.candidate)],
+        "lengths": [
+            f"{s.size / sound.sample_rate:.2f} s" for s in (sound.reference, sound.candidate)
+        ],
         "notes": _notes(sound, kept),
         "pictures": {
             "rate": sound.sample_rate,
@@ -99,6 +103,9 @@ def spectrogram_db(samples: Array, rate: int, *, longest: int) -> Array:
     power = np.stack([np.abs(np.fft.rfft(padded[s : s + WINDOW] * window)) ** 2 for s in starts], 1)
     edges = np.geomspace(LOWEST_HZ, rate / 2, BANDS + 1) / rate * WINDOW
     low = np.minimum(edges[:-1].astype(int), WINDOW // 2)
-    bands = [power[i : max(j, i + 1)].mean(axis=0) for i, j in zip(low, edges[1:].astype(int), strict=True)]
+    bands = [
+        power[i : max(j, i + 1)].mean(axis=0)
+        for i, j in zip(low, edges[1:].astype(int), strict=True)
+    ]
     decibels: Array = 10 * np.log10(np.maximum(np.stack(bands), 1e-20))
     return decibels
