@@ -4,6 +4,8 @@
     python -m benchmarks.report_story --size tiny story02 story12
     python -m benchmarks.report_story --seconds 60 --folder reports
 
+`python -m benchmarks.report_pictures` opens it, times it and takes its pictures.
+
 The port of Pocket TTS runs with faults of the story planted in it (`benchmarks.faults`), and
 `parity run` says what it makes of that. The page lies in the folder `reports`.
 """

@@ -47,6 +47,9 @@ class _Page(HTMLParser):
         self.elements.append((tag, dict(attrs)))
         self.texts.append((tag, ""))
 
+    def handle_endtag(self, tag: str) -> None:
+        self.texts.append(("", ""))
+
     def handle_data(self, data: str) -> None:
         # A long text comes in pieces.
         if self.texts:
