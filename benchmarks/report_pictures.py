@@ -12,7 +12,7 @@ import os
 import shutil
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ __all__ = ["chromium", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-LOADS = 5
-DESK = {"viewport": {"width": 1180, "height": 900}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
+DESK = {"width": 1180, "height": 900}
+PHONE = {"width": 390, "height": 844}
+SETTLE_MS = 300
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 READY = "html[data-ready=yes]"
 # For the slowest of machines; what is measured is measured in the page.
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report_pictures")
     parser.add_argument("report", type=Path)
     parser.add_argument("--folder", type=Path, default=IMAGES)
+    parser.add_argument("--loads", type=int, default=5, help="how often it is timed; 0 for not")
     options = parser.parse_args(arguments)
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only this needs a browser
 
@@ -49,27 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         address = options.report.resolve().as_uri()
         print(f"{options.report.stat().st_size / 1e6:.2f} MB")
-        _time(browser, address)
-        for name, (kind, take) in PICTURES.items():
-            page = _opened(browser, address, kind)
-            take(page, str(options.folder / f"report-{name}.png"))
-            page.context.close()
+        if options.loads:
+            _time(browser, address, options.loads)
+        _take(_opened(browser, address), options.folder)
         browser.close()
 
 
-def _opened(browser: Any, address: str, kind: dict[str, Any]) -> Any:
-    page = browser.new_context(**kind).new_page()
+def _opened(browser: Any, address: str) -> Any:
+    page = browser.new_context(viewport=DESK).new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     page.wait_for_selector(READY)
     return page
 
 
-def _time(browser: Any, address: str) -> None:
+def _time(browser: Any, address: str, loads: int) -> None:
     """First contentful paint, and until everything is drawn, each in a context of its own."""
     paints, drawn = [], []
-    for _ in range(LOADS):
-        page = _opened(browser, address, DESK)
+    for _ in range(loads):
+        page = _opened(browser, address)
         paints.append(page.evaluate(PAINT))
         drawn.append(page.evaluate("performance.now()"))
         page.context.close()
@@ -77,30 +76,30 @@ def _time(browser: Any, address: str) -> None:
     print(f"all drawn: median {statistics.median(drawn):.0f} ms, worst {max(drawn):.0f} ms")
 
 
-def _top(page: Any, path: str) -> None:
-    page.screenshot(path=path)
+def _take(page: Any, folder: Path) -> None:
+    """All pictures of one page, which changes its clothes on the way."""
 
+    def shoot(name: str, selector: str = "") -> None:
+        page.wait_for_timeout(SETTLE_MS)
+        shown = page.locator(selector) if selector else page
+        shown.screenshot(path=str(folder / f"report-{name}.png"))
 
-def _part(selector: str) -> Callable[[Any, str], None]:
-    return lambda page, path: page.locator(selector).screenshot(path=path)
-
-
-def _sheet(page: Any, path: str) -> None:
+    shoot("verdict")
+    # What sticks to the top would lie across the pictures of what is longer than the window.
+    page.evaluate("document.querySelector('.sections').style.position = 'static'")
+    for part in ("where", "model", "listen"):
+        shoot(part, f"[id$='-{part}']")
+    page.emulate_media(color_scheme="dark")
+    shoot("dark", "[id$='-where']")
+    page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1060, "height": 1460})
-    page.click("[data-open=tap] >> nth=-1")
-    page.wait_for_timeout(300)
-    page.locator("dialog").screenshot(path=path)
+    page.locator("[data-open=tap]").last.click()
+    shoot("tensor", "dialog")
+    page.keyboard.press("Escape")
+    page.set_viewport_size(PHONE)
+    page.evaluate("window.scrollTo(0, 0)")
+    shoot("phone")
 
-
-PICTURES: dict[str, tuple[dict[str, Any], Callable[[Any, str], None]]] = {
-    "verdict": (DESK, _top),
-    "where": (DESK, _part("[id$='-where']")),
-    "model": (DESK, _part("[id$='-model']")),
-    "tensor": (DESK, _sheet),
-    "listen": (DESK, _part("[id$='-listen']")),
-    "dark": (DESK | {"color_scheme": "dark"}, _part("[id$='-where']")),
-    "phone": (PHONE, _top),
-}
 
 if __name__ == "__main__":
     main()
