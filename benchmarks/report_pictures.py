@@ -65,7 +65,7 @@ def _opened(browser: Any, address: str) -> Any:
 
 
 def _watch(page: Any) -> Any:
-    """Counts the processor's time in the page's main thread, which other programs do not stretch."""
+    """Counts the main thread's processor time, which other programs do not stretch."""
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     return session
@@ -87,9 +87,7 @@ def _time(browser: Any, address: str, loads: int) -> None:
         page.context.close()
     print(f"first paint: median {statistics.median(paints):.0f} ms, worst {max(paints):.0f} ms")
     print(f"all drawn: median {statistics.median(drawn):.0f} ms, worst {max(drawn):.0f} ms")
-    print(
-        f"processor time of the page's main thread until then: median {statistics.median(busy):.0f} ms"
-    )
+    print(f"main thread busy until then: median {statistics.median(busy):.0f} ms")
 
 
 def _take(page: Any, folder: Path) -> None:

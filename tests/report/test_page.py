@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity.cli.main import main
 from parity.diffing import diff
 from parity.localize import Localization, Origin, TapError
 from parity.report.explorer import to_explorer
@@ -254,3 +255,19 @@ def test_the_graph_nests_and_colours_and_links_the_taps() -> None:
     assert nodes["net"]["incomingEdges"] == [{"sourceNodeId": "net.a"}]
     assert nodes["net"]["style"] != nodes["net.a"]["style"]
     assert {"key": "verdict", "value": "divergent"} in nodes["net"]["attrs"]
+
+
+def test_the_command_line_shows_tensors_and_sounds_and_writes_the_graph(
+    capture_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    wave = np.sin(np.arange(900.0))[None]
+    ours, theirs = capture_of("r.h5", {"wave": wave}), capture_of("c.h5", {"wave": wave / 2})
+    html, graph = tmp_path / "page.html", tmp_path / "model.json"
+    with pytest.raises(SystemExit) as stop:
+        main(["diff", str(ours), str(theirs), "--html", str(html), "--explorer", str(graph),
+              "--sound", "wave", "8000"])  # fmt: skip
+    assert stop.value.code == 1
+    text = html.read_text("utf-8")
+    assert text.count("<audio ") == 2
+    assert len(unpacked(text)["pictures"]) == 1
+    assert json.loads(graph.read_text("utf-8"))["graphs"][0]["nodes"][0]["id"] == "wave"
