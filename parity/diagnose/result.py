@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
+
+    from parity.notebook.plots import DiagnosisPlots
 
 __all__ = ["Diagnosis", "Finding", "FindingSite", "Grade", "Unexplained", "Verdict"]
 
@@ -202,11 +203,12 @@ class Diagnosis:
         ]
         return pd.DataFrame(rows, columns=[*columns, "tap", "path", "sites"])
 
-    def plot(self, axes: Axes | None = None) -> Axes:
-        """Share of the output's error that each finding explains; see `parity.report.plots`."""
-        from parity.report.plots import plot_shares  # noqa: PLC0415 - matplotlib is slow to load
+    @property
+    def plot(self) -> DiagnosisPlots:
+        """Pictures: `plot()` draws the shares of the findings, `plot.proof()` ..."""
+        from parity.notebook.plots import DiagnosisPlots  # noqa: PLC0415 - loads matplotlib
 
-        return plot_shares(self, axes)
+        return DiagnosisPlots(self)
 
     def __str__(self) -> str:
         from parity.report.causes import summary  # noqa: PLC0415 - report stands above diagnose

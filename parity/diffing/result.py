@@ -17,7 +17,8 @@ from parity.tolerance import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
+
+    from parity.notebook.plots import DiffPlots
 
 __all__ = ["DiffResult", "DiffTable", "Outcome", "TapDiff"]
 
@@ -273,11 +274,12 @@ class DiffResult:
         )
         return grouped.assign(ratio=grouped["candidate_s"] / grouped["reference_s"])
 
-    def plot(self, axes: Axes | None = None) -> Axes:
-        """Relative error along execution, with the floor; see `parity.report.plots`."""
-        from parity.report.plots import plot_error  # noqa: PLC0415 - matplotlib is slow to load
+    @property
+    def plot(self) -> DiffPlots:
+        """Pictures: `plot()` draws the error along execution, `plot.heat()` over steps, ..."""
+        from parity.notebook.plots import DiffPlots  # noqa: PLC0415 - matplotlib is slow to load
 
-        return plot_error(self, axes)
+        return DiffPlots(self)
 
     def __str__(self) -> str:
         from parity.report.words import headline  # noqa: PLC0415 - report stands above diffing
@@ -288,6 +290,6 @@ class DiffResult:
         return f"<DiffResult: {self}>"
 
     def _repr_html_(self) -> str:
-        from parity.report.html import fragment  # noqa: PLC0415 - report stands above diffing
+        from parity.notebook.results import diff_html  # noqa: PLC0415 - it stands above diffing
 
-        return fragment(self)
+        return diff_html(self)

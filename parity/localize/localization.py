@@ -22,6 +22,8 @@ from parity.tensors import Role, TapKey, TapPlan
 if TYPE_CHECKING:
     import pandas as pd
 
+    from parity.notebook.plots import LocalizationPlots
+
 __all__ = ["Localization", "Origin", "TapError", "localize"]
 
 _NEGLIGIBLE = 6e-7  # one operation's rounding in float32: no floor is measured below it
@@ -109,6 +111,18 @@ class Localization:
             for tap in self.taps
         ]  # fmt: skip
         return pd.DataFrame(rows)
+
+    @property
+    def plot(self) -> LocalizationPlots:
+        """Pictures: `plot()` draws origin and inherited, `plot.local()` what each tap adds, ..."""
+        from parity.notebook.plots import LocalizationPlots  # noqa: PLC0415 - loads matplotlib
+
+        return LocalizationPlots(self)
+
+    def _repr_html_(self) -> str:
+        from parity.notebook.results import localization_html  # noqa: PLC0415 - stands above
+
+        return localization_html(self)
 
     def __str__(self) -> str:
         first = self.first

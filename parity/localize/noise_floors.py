@@ -15,6 +15,8 @@ from parity.tensors import TapKey, TapRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+    from parity.notebook.plots import FloorPlots
+
 __all__ = ["Floors"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -109,6 +111,18 @@ class Floors:
             for precision, floor in self.values.items()
         ]
         return pd.concat(parts, ignore_index=True)
+
+    @property
+    def plot(self) -> FloorPlots:
+        """`plot()` draws the floors in execution order."""
+        from parity.notebook.plots import FloorPlots  # noqa: PLC0415 - matplotlib is slow to load
+
+        return FloorPlots(self)
+
+    def _repr_html_(self) -> str:
+        from parity.notebook.results import floors_html  # noqa: PLC0415 - it stands above
+
+        return floors_html(self)
 
     def _known(self, precision: str | None) -> str:
         name = precision or next(iter(self.values))

@@ -26,6 +26,8 @@ from parity.tensors import Case, NoiseDraw, TapKey, TapRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+    from parity.notebook.plots import CapturePlots
+
 __all__ = ["Capture", "open_capture"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -237,6 +239,18 @@ class Capture:
     def to_frame(self) -> pd.DataFrame:
         """The records as a table, one row each."""
         return self.index()
+
+    @property
+    def plot(self) -> CapturePlots:
+        """`plot()` draws the size of the tensors along the run."""
+        from parity.notebook.plots import CapturePlots  # noqa: PLC0415 - loads matplotlib
+
+        return CapturePlots(self)
+
+    def _repr_html_(self) -> str:
+        from parity.notebook.captures import capture_html  # noqa: PLC0415 - it stands above
+
+        return capture_html(self)
 
     def __iter__(self) -> Iterator[TapRecord]:
         return iter(self.records)

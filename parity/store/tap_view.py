@@ -11,6 +11,9 @@ from parity.errors import InputError
 from parity.tensors import TapRecord
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from parity.notebook.plots import SeriesPlots
     from parity.store.capture import Capture
 
 __all__ = ["SeriesView", "TapView"]
@@ -59,6 +62,16 @@ class TapView:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.ports]
 
+    def to_frame(self) -> pd.DataFrame:
+        """The records of all ports as a table, one row each, in execution order."""
+        places = sorted(place for found in self._by_port.values() for place in found)
+        return self._capture.to_frame().iloc[places].reset_index(drop=True)
+
+    def _repr_html_(self) -> str:
+        from parity.notebook.captures import tap_html  # noqa: PLC0415 - it stands above
+
+        return tap_html(self)
+
     def __repr__(self) -> str:
         return f"<{self.path}: {', '.join(self.ports)}>"
 
@@ -68,13 +81,34 @@ class SeriesView:
 
     def __init__(self, capture: Capture, name: str, positions: tuple[int, ...]) -> None:
         self._capture = capture
-        self._name = name
+        self.name = name
         self._positions = positions
 
     @property
     def records(self) -> tuple[TapRecord, ...]:
         """The records, one a call."""
         return tuple(self._capture.records[position] for position in self._positions)
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a call, and the tensor of the first one itself was kept."""
+        return bool(self._positions) and bool(self._capture.columns.kept[self._positions[0]])
+
+    @property
+    def plot(self) -> SeriesPlots:
+        """Pictures: `plot(call)` draws a tensor, `plot.beside(other)` lays another's beside it."""
+        from parity.notebook.plots import SeriesPlots  # noqa: PLC0415 - loads matplotlib
+
+        return SeriesPlots(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The records as a table, one row a call."""
+        return self._capture.to_frame().iloc[list(self._positions)].reset_index(drop=True)
+
+    def _repr_html_(self) -> str:
+        from parity.notebook.captures import series_html  # noqa: PLC0415 - it stands above
+
+        return series_html(self)
 
     def phase(self, phase: str) -> SeriesView:
         """The calls of one phase only."""
@@ -87,7 +121,7 @@ class SeriesView:
     def _where(self, wanted: Any) -> SeriesView:
         records = self._capture.records
         kept = tuple(place for place in self._positions if wanted(records[place]))
-        return SeriesView(self._capture, self._name, kept)
+        return SeriesView(self._capture, self.name, kept)
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -108,7 +142,7 @@ class SeriesView:
         try:
             return self._capture.read(self._positions[which])
         except IndexError:
-            raise IndexError(f"{self._name} has {len(self)} calls, not {which}") from None
+            raise IndexError(f"{self.name} has {len(self)} calls, not {which}") from None
 
     def _stacked(self, positions: Sequence[int]) -> Array:
         views = [self._capture.view(position) for position in positions]
@@ -116,7 +150,7 @@ class SeriesView:
         if len(kinds) != 1:
             raise InputError(
                 f"{len(views)} calls of {len(kinds)} shapes and types do not stack",
-                where=self._name,
+                where=self.name,
                 hint="take them one by one, or one phase: .phase(name)[:]",
             )
         return np.stack(views)
@@ -125,4 +159,4 @@ class SeriesView:
         return (self._capture.read(position) for position in self._positions)
 
     def __repr__(self) -> str:
-        return f"<{self._name}: {len(self)} calls>"
+        return f"<{self.name}: {len(self)} calls>"
