@@ -1,6 +1,6 @@
 # One command sets everything up and runs the main job (make demo); one runs every check (make test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fixtures table bench clean
+.PHONY: help setup demo test lint docs fixtures table bench clean
 
 # uv installs exactly what uv.lock says. Where the machine has none, one is put into .tools/.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -40,6 +40,10 @@ lint:  ## style, types and import layers
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) lint-imports
+
+docs: setup fixtures  ## build the site into build/site, notebooks run
+	@$(SYNC) --group docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
 
 table: setup fixtures  ## the reimplementation against the real package, every case: docs/pocket_tts.md
 	$(RUN) python -m benchmarks.pocket_tts

@@ -1,0 +1,138 @@
+"""The figures of the explanation pages, drawn from a small decoder and ports of it.
+
+    python docs/site/figures.py [FOLDER]
+
+Writes SVG files into docs/images, or into FOLDER.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import matplotlib as mpl
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torch.nn import functional
+
+import parity
+from parity.localize.noise_floors import Floors
+from parity.notebook.plots import DiagnosisPlots, FloorPlots
+
+IMAGES = Path(__file__).resolve().parents[1] / "images"
+Tensor = torch.Tensor
+
+
+class Layer(nn.Module):
+    """Attention and a feed-forward part, written so that a port can swap each convention."""
+
+    def __init__(self, width: int, eps: float, exact: bool, swapped: bool) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.approximate, self.swapped = "none" if exact else "tanh", swapped
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` is [batch, time, width]."""
+        q, k, v = (part.unflatten(-1, (4, -1)).transpose(1, 2) for part in self.parts(x))
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.down(functional.gelu(self.up(self.norm2(x)), approximate=self.approximate))
+
+    def parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Query, key and value, [batch, time, width] each."""
+        q, k, v = self.qkv(self.norm1(x)).chunk(3, -1)
+        return (k, q, v) if self.swapped else (q, k, v)
+
+
+class Decoder(nn.Module):
+    """Four layers with seeded weights."""
+
+    def __init__(self, eps: float, exact: bool, swapped: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList([Layer(64, eps, exact, swapped) for _ in range(4)])
+        self.head = nn.Linear(64, 100)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` is [batch, time, 64]."""
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x)
+
+
+def decoder(eps: float = 1e-5, *, exact: bool = False, swapped: bool = False) -> nn.Module:
+    """The decoder with its conventions, or with others."""
+    return Decoder(eps, exact, swapped).eval()
+
+
+def reordered() -> nn.Module:
+    """The decoder with the columns of every linear layer summed in the other order."""
+    model = decoder()
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            backwards = torch.flip(layer.weight.data, [1])
+            layer.register_forward_pre_hook(lambda _, args: torch.flip(args[0], [-1]))
+            layer.weight.data = backwards
+    return model
+
+
+def main(folder: Path = IMAGES) -> None:
+    """Draw all figures into `folder`."""
+    x = torch.randn(1, 24, 64, generator=torch.Generator().manual_seed(1))
+    with TemporaryDirectory() as scratch, torch.no_grad():
+        reference = Path(scratch) / "reference.h5"
+        model = decoder()
+        with parity.record(reference, model):
+            model(x)
+        again = parity.Reference.of_module(model, x, capture=reference)
+        floors = parity.calibrate(again, precision=["float32", "float16", "bfloat16"])
+        with _figure(folder / "floors.svg") as figure:
+            FloorPlots(floors)(figure.subplots())
+        _two_ports(folder, Path(scratch), reference, floors, x)
+        _proof(folder, Path(scratch), again, x)
+
+
+def _two_ports(folder: Path, scratch: Path, reference: Path, floors: Floors, x: Tensor) -> None:
+    with _figure(folder / "drift-floor.svg") as figure:
+        axes = figure.subplots()
+        ports = {"another eps": decoder(1.5e-5), "sums in another order": reordered()}
+        for (name, port), colour in zip(ports.items(), ("#c0392b", "#2b7a78"), strict=True):
+            path = scratch / "port.h5"
+            with parity.record(path, port, inputs=False, params=False):
+                port(x)
+            frame = parity.diff(reference, path).to_frame().query("port == 'output'")
+            axes.plot(frame["rel_l2"].to_numpy(), "o", markersize=4, color=colour, label=name)
+        bound = [2 * floors.of(key) for key in floors.keys if key.port == "output"]
+        axes.step(
+            range(len(bound)), bound, where="mid", color="black", lw=1, label="twice the floor"
+        )
+        axes.set(yscale="log", xlabel="tap, in execution order", ylabel="relative error")
+        axes.legend(frameon=False, ncols=3, fontsize="small", loc="upper left")
+        axes.margins(y=0.3)
+
+
+def _proof(folder: Path, scratch: Path, again: parity.Reference, x: Tensor) -> None:
+    port, path = decoder(1e-3, exact=True, swapped=True), scratch / "port.h5"
+    with parity.record(path, port, inputs=False, params=False):
+        port(x)
+    why = parity.diagnose(again, path)
+    with _figure(folder / "proof.svg", height=0.9 + 0.45 * len(why.findings)) as figure:
+        DiagnosisPlots(why).proof(figure.subplots())
+
+
+@contextmanager
+def _figure(path: Path, height: float = 3.2) -> Iterator[Figure]:
+    figure = Figure(figsize=(8.5, height), layout="constrained")
+    yield figure
+    with mpl.rc_context({"svg.hashsalt": "parity", "svg.fonttype": "none"}):
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))
