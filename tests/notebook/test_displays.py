@@ -135,8 +135,6 @@ def test_errors_are_drawn_where_they_belong(result: DiffResult) -> None:
     heat = result.plot.heat(axes()).images[0].get_array()
     nothing = math.log10(EXACT)
     assert heat[:, 0].tolist() == pytest.approx([nothing, math.log10(0.5), nothing])
-        [math.log10(EXACT), math.log10(0.5), math.log10(EXACT)]
-    )
     assert result.plot(axes()).get_yscale() == "log"
 
 
