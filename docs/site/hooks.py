@@ -51,7 +51,9 @@ def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
 
 def command_help() -> Iterator[str]:
     """A section a command: the text of its `--help`, in the order in which `parity` lists them."""
-    yield from _section(parity, click.Context(parity, info_name="parity"))
+    yield from _section(
+        parity, click.Context(parity, info_name="parity", **parity.context_settings)
+    )
 
 
 def _section(command: click.Command, context: click.Context) -> Iterator[str]:
