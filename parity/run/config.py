@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from parity.errors import ConfigError
+from parity.run.gate_config import GateConfig
 
 __all__ = ["Config", "Implementation", "InlineCase", "Selection", "ToleranceConfig", "load_config"]
 
@@ -45,6 +46,17 @@ class Implementation(_Table, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     layouts: dict[str, tuple[int, ...]] = {}
     align: str = "exact"
     depends: tuple[str, ...] = ()
+
+
+class ReferenceConfig(Implementation, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The reference.
+
+    Attributes:
+        golden: folder of committed captures, one a case, relative to the configuration. Where it
+            is named, the reference is read from there and not run; empty to run it.
+    """
+
+    golden: str = ""
 
 
 class Selection(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,7 +177,7 @@ class StoreConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class _File(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subject: Subject
-    reference: Implementation
+    reference: ReferenceConfig
     candidates: dict[str, Implementation] = {}
     cases: tuple[InlineCase, ...] = ()
     select: Selection = Selection()
@@ -173,6 +185,7 @@ class _File(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     diagnose: DiagnoseConfig = DiagnoseConfig()
     report: ReportConfig = ReportConfig()
     store: StoreConfig = StoreConfig()
+    gate: GateConfig = GateConfig()
 
 
 class Config(_File, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,6 +234,7 @@ def load_config(path: str | Path | None = None) -> Config:
     fields = {name: getattr(parsed, name) for name in _File.__struct_fields__}
     config = Config(path=file.resolve(), **fields)
     _check(config)
+    _check_gate(config)
     _extend_python_path(config)
     return config
 
@@ -250,6 +264,21 @@ def _check(config: Config) -> None:
                 f"align is {candidate.align!r}; it is 'exact' or 'auto'",
                 where=f"{where}: candidates.{name}",
             )
+
+
+def _check_gate(config: Config) -> None:
+    where = f"{config.path}: gate"
+    if not 0 <= config.gate.min_coverage <= 1:
+        raise ConfigError(
+            f"min_coverage is {config.gate.min_coverage:g}; it is a share", where=where,
+            hint="a number from 0 to 1",
+        )  # fmt: skip
+    for table in ("expected", "skip"):
+        if any(not entry.reason.strip() for entry in getattr(config.gate, table)):
+            raise ConfigError(
+                "an entry has an empty reason", where=f"{where}.{table}",
+                hint="say why, for whoever reads the report",
+            )  # fmt: skip
 
 
 def _extend_python_path(config: Config) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from parity.align import Mode
@@ -11,7 +13,7 @@ from parity.errors import ParityError
 from parity.tensors import TapPlan
 from parity.testing.message import explain, message
 from parity.testing.sides import Named, named
-from parity.tolerance import Tolerance
+from parity.tolerance import Tolerance, Verdict
 
 if TYPE_CHECKING:
     from parity.diagnose import Diagnosis
@@ -47,6 +49,7 @@ def assert_parity(
     plan: TapPlan | None = None,
     allow_missing: Sequence[str] = (),
     output: str = "",
+    same_shapes: bool | None = None,
     program: Reference | None = None,
     title: str = "",
     commands: tuple[str, ...] = (),
@@ -65,6 +68,8 @@ def assert_parity(
         plan: which tensors of both sides take part; all by default.
         allow_missing: globs over the taps that the candidate need not have.
         output: path of the tap that is the model's output.
+        same_shapes: whether shapes must be equal where no layout is declared, rather than to be
+            brought together; by default they must for tensors in memory, and need not for captures.
         program: the reference, to be run again for a diagnosis where the comparison fails.
         title: what is compared, for the message.
         commands: what the message says to run next; by default what two capture files allow.
@@ -83,6 +88,9 @@ def assert_parity(
         allow_missing=allow_missing, output=output,
     )  # fmt: skip
     if result.outcome is Outcome.HOLDS:
+        in_memory = all(isinstance(side, Mapping) for side in sides)
+        if in_memory if same_shapes is None else same_shapes:
+            _refuse_other_shapes(result, sides, layouts or {}, title, commands)
         return result
     why, doubt = _diagnosed(program, sides[1], renames, layouts, mode, result)
     found = explain(result, *sides, layouts=layouts, diagnosis=why, commands=commands)
@@ -90,7 +98,29 @@ def assert_parity(
     raise ParityAssertionError(f"{text}\n  no diagnosis: {doubt}" if doubt else text, result)
 
 
-def _diagnosed(
+def _refuse_other_shapes(
+    result: DiffResult,
+    sides: tuple[Named, Named],
+    layouts: Mapping[str, tuple[int, ...]],
+    title: str,
+    commands: tuple[str, ...],
+) -> None:
+    """Fail where numbers agree only once somebody has moved axes; `diff` does so and says so."""
+    __tracebackhide__ = True
+    for row in result:
+        ours, theirs = row.reference, row.candidate
+        if ours is None or theirs is None or ours.shape == theirs.shape:
+            continue
+        if any(fnmatchcase(row.key.path, pattern) for pattern in layouts):
+            continue
+        reason = "the numbers agree, and the shapes differ; same_shapes=False accepts that"
+        other = replace(row, verdict=Verdict.SHAPE, ok=False, reason=reason, metrics={}, piece="")
+        found = explain(result, *sides, row=other, layouts=layouts, commands=commands)
+        head = f"Parity does not hold: {row.key.path} has another shape"
+        raise ParityAssertionError(message(found, title=title, head=head), result)
+
+
+def _diagnosed(  # noqa: PLR0917 - as assert_parity has them
     program: Reference | None,
     candidate: Named,
     renames: str | Sequence[str] | Mapping[str, str],

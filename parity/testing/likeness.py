@@ -7,6 +7,7 @@ finds is called a likeness and nothing more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -65,11 +66,11 @@ def _shape_words(ours: Array, theirs: Array) -> str:
         moved = theirs.transpose(axes)
         if moved.shape == ours.shape and _same(ours, moved):
             return (
-                f"the candidate keeps the reference's numbers with its axes in another order; "
+                f"the reference's numbers with the axes in another order; "
                 f"layouts={{...: {axes}}} brings them together"
             )
     if _same(ours, theirs.reshape(ours.shape)):
-        return "the candidate holds the reference's numbers, reshaped"
+        return "the reference's numbers, reshaped"
     return ""
 
 
@@ -81,18 +82,18 @@ def _candidates(ours: Array, theirs: Array) -> Iterator[tuple[str, Callable[[], 
     """Ways to get from one to the other, the most specific first."""
     yield "all zeros", lambda: np.zeros_like(ours)
     for name, dtype in ROUNDED.items():
-        yield f"the reference rounded to {name}", lambda d=dtype: _rounded(ours, d)
+        yield f"the reference rounded to {name}", partial(_rounded, ours, dtype)
     yield "the reference with its sign turned", lambda: -ours
     for axes in _orders(ours.ndim):
         if ours.transpose(axes).shape == ours.shape:
-            yield f"the reference transposed by {axes}", lambda a=axes: ours.transpose(a)
+            yield f"the reference transposed by {axes}", partial(np.transpose, ours, axes)
     for axis, size in enumerate(ours.shape):
         if size > 1:
-            yield f"the reference reversed along axis {axis}", lambda a=axis: np.flip(ours, a)
+            yield f"the reference reversed along axis {axis}", partial(np.flip, ours, axis)
         for shift in range(1, min(MOST_SHIFT, size - 1) + 1):
             for way in (shift, -shift):
                 words = f"the reference shifted by {way:+d} along axis {axis}"
-                yield words, lambda s=way, a=axis: np.roll(ours, s, a)
+                yield words, partial(np.roll, ours, way, axis)
     yield from _lines(ours, theirs)
 
 

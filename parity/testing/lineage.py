@@ -30,15 +30,13 @@ def origin_words(result: DiffResult, first: TapDiff, capture: Capture | None) ->
         return "missing", "the candidate has no such tensor"
     feeding = _producers(first, capture) if capture is not None else ()
     if not feeding:
-        return "introduced", _by_order(result, first)
+        return _by_order(result, first)
     rows = {int(order): i for i, order in enumerate(result.table.order)}
     names = [_name(result, rows.get(order), capture, order) for order in feeding]
     bad = [
         name
         for name, order in zip(names, feeding, strict=True)
-        if order in rows
-        and result.table.compared[rows[order]]
-        and not result.table.ok[rows[order]]
+        if order in rows and result.table.compared[rows[order]] and not result.table.ok[rows[order]]
     ]
     unknown = [
         name
@@ -58,17 +56,22 @@ def _producers(row: TapDiff, capture: Capture) -> tuple[int, ...]:
     return record.producers
 
 
-def _by_order(result: DiffResult, first: TapDiff) -> str:
+def _by_order(result: DiffResult, first: TapDiff) -> tuple[str, str]:
     """Without lineage, the order in which tensors were recorded is what there is."""
     table = result.table
     before = [i for i in np.flatnonzero(table.compared) if table.order[i] < first.order]
     if not before:
-        return "nothing before it was compared"
+        return "introduced", "nothing before it was compared"
+    if bad := [i for i in before if not table.ok[i]]:
+        earlier = table.row(int(bad[0]))
+        which = f"{earlier.key.path} ({place(earlier)})"
+        return "uncertain", f"{which} differs before it; what feeds it was not recorded"
     last = table.row(int(before[-1]))
-    agree = "agrees" if len(before) == 1 else "agree"
-    return (
-        f"here or after {last.key.path} ({place(last)}): {len(before):,} "
-        f"compared before it {agree}; what feeds it was not recorded"
+    agree = (
+        "one tensor before it agrees" if len(before) == 1 else f"{len(before):,} before it agree"
+    )
+    return "introduced", (
+        f"here or after {last.key.path} ({place(last)}): {agree}; what feeds it was not recorded"
     )
 
 

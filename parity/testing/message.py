@@ -124,15 +124,17 @@ def _commands(reference: Named, candidate: Named) -> tuple[str, ...]:
     return (f"parity diff {pair} --html report.html",)
 
 
-def message(explanation: Explanation, *, title: str = "") -> str:
+def message(explanation: Explanation, *, title: str = "", head: str = "") -> str:
     """The whole message, ending without a newline.
 
     Args:
         explanation: what is said.
         title: what was compared, in a few words.
+        head: the first sentence; by default the outcome of the comparison.
     """
     result, first = explanation.result, explanation.first
-    lines = [f"{title}: {headline(result)}" if title else headline(result)]
+    said = head or headline(result)
+    lines = [f"{title}: {said}" if title else said]
     body = [*(_about(explanation, first) if first is not None else ()), *_rest(explanation)]
     if body:
         lines += ["", *(line for label, text in body for line in _entry(label, text))]
@@ -141,7 +143,8 @@ def message(explanation: Explanation, *, title: str = "") -> str:
 
 def _about(explanation: Explanation, first: TapDiff) -> Iterator[tuple[str, str]]:
     source = f", {first.source}" if first.source else ""
-    is_first = first.key == getattr(explanation.result.first_divergence, "key", None)
+    earlier = explanation.result.first_divergence
+    is_first = earlier is not None and first.key == earlier.key
     label = "first divergence" if is_first else "differs at"
     yield label, f"{first.key.path} ({place(first)}{source})"
     if not is_first and (line := first_line(explanation.result)):
@@ -158,7 +161,7 @@ def _about(explanation: Explanation, first: TapDiff) -> Iterator[tuple[str, str]
 def _metrics(row: TapDiff) -> str:
     found = row.metrics
     error, kind = found["rel_l2"], "calibrated" if row.calibrated else "by element type"
-    times = f", {error / row.floor:,.3g} times" if row.floor > 0 and math.isfinite(error) else ""
+    times = f", {_times(error / row.floor)} times" if row.floor > 0 and math.isfinite(error) else ""
     parts = [
         f"rel_l2 {size(error)}{times} the noise floor {size(row.floor)} ({kind})"
         if times
@@ -169,6 +172,10 @@ def _metrics(row: TapDiff) -> str:
     if not math.isnan(found["max_ulp"]):
         parts.append(f"{found['max_ulp']:,.0f} ULP")
     return "; ".join(parts)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if 10 <= ratio < 1e6 else f"{ratio:.2g}"
 
 
 def _elements(explanation: Explanation) -> Iterator[tuple[str, str]]:
