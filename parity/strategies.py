@@ -139,6 +139,14 @@ def tensors(
     return _laid_out(array, draw(memory_orders())) if memory else array
 
 
+def _shape(
+    draw: st.DrawFn, shape: Sequence[int] | st.SearchStrategy[tuple[int, ...]] | None
+) -> tuple[int, ...]:
+    if shape is None:
+        return draw(shapes())
+    return draw(shape) if isinstance(shape, st.SearchStrategy) else tuple(shape)
+
+
 def _many(draw: st.DrawFn, one: st.SearchStrategy[Any], size: int, *, whole: bool) -> Array:
     """Numbers from a seed, with a few drawn ones among them at places of their own."""
     random = np.random.default_rng(draw(st.integers(0, 2**16)))

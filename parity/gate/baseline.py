@@ -63,7 +63,8 @@ def errors_of(result: DiffResult) -> dict[str, tuple[float, int]]:
 
     Tensors that were not compared by value have none.
     """
-    table, found = result.table, {}
+    table = result.table
+    found: dict[str, tuple[float, int]] = {}
     for i, key in enumerate(table.keys):
         if not table.compared[i]:
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from parity.align import Mode
 from parity.diffing import DiffResult, Outcome, diff
+from parity.diffing.compare import rename_rules
 from parity.errors import ParityError
 from parity.tensors import TapPlan
 from parity.testing.message import explain, message
@@ -92,7 +93,10 @@ def assert_parity(
         if in_memory if same_shapes is None else same_shapes:
             _refuse_other_shapes(result, sides, layouts or {}, title, commands)
         return result
-    why, doubt = _diagnosed(program, sides[1], renames, layouts, mode, result)
+    why, doubt = None, ""
+    if program is not None and result.outcome is Outcome.BROKEN:
+        rules = tuple(rename_rules(renames))
+        why, doubt = _diagnosed(program, sides[1], rules, layouts or {}, mode)
     found = explain(result, *sides, layouts=layouts, diagnosis=why, commands=commands)
     text = message(found, title=title)
     raise ParityAssertionError(f"{text}\n  no diagnosis: {doubt}" if doubt else text, result)
@@ -120,22 +124,17 @@ def _refuse_other_shapes(
         raise ParityAssertionError(message(found, title=title, head=head), result)
 
 
-def _diagnosed(  # noqa: PLR0917 - as assert_parity has them
-    program: Reference | None,
+def _diagnosed(
+    program: Reference,
     candidate: Named,
-    renames: str | Sequence[str] | Mapping[str, str],
-    layouts: Mapping[str, tuple[int, ...]] | None,
+    renames: Sequence[str],
+    layouts: Mapping[str, tuple[int, ...]],
     mode: Mode,
-    result: DiffResult,
 ) -> tuple[Diagnosis | None, str]:
     """A diagnosis where one can be made; else why there is none, in words."""
-    if program is None or result.outcome is not Outcome.BROKEN:
-        return None, ""
     from parity.diagnose import diagnose  # noqa: PLC0415 - loads torch
-    from parity.diffing.compare import rename_rules  # noqa: PLC0415
 
     try:
-        rules = tuple(rename_rules(renames))
-        return diagnose(program, candidate, renames=rules, layouts=layouts or {}, mode=mode), ""
+        return diagnose(program, candidate, renames=renames, layouts=layouts, mode=mode), ""
     except ParityError as error:
         return None, str(error)
