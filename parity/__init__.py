@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from parity.store import Capture
     from parity.store import open_capture as open  # noqa: A004
     from parity.tensors import Case, NoiseDraw, Role, TapKey, TapPlan, TapRecord, Tier
-    from parity.testing import assert_parity, differential
+    from parity.testing import ParityAssertionError, assert_parity, differential
     from parity.tolerance import Rule, Tolerance, Verdict, preset
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ __all__ = [
     "DiffResult",
     "NoiseDraw",
     "Outcome",
+    "ParityAssertionError",
     "ParityError",
     "Reference",
     "Role",
@@ -70,7 +71,7 @@ _HOMES = {
     "parity.localize.reference": ("Reference",),
     "parity.store": ("Capture",),
     "parity.tensors": ("Case", "NoiseDraw", "Role", "TapKey", "TapPlan", "TapRecord", "Tier"),
-    "parity.testing": ("assert_parity", "differential"),
+    "parity.testing": ("ParityAssertionError", "assert_parity", "differential"),
     "parity.tolerance": ("Rule", "Tolerance", "Verdict", "preset"),
 }
 _HOME_OF = {name: (home, name) for home, names in _HOMES.items() for name in names}

@@ -69,7 +69,7 @@ def _check_one(comparison: Comparison, config: GateConfig, lists: Lists) -> None
     for kind, row, count in _refused(diff):
         more = f", and {count - 1:,} more of its tensors" if count > 1 else ""
         reason = row.reason or "was not compared, and the tolerance allows that"
-        words = f"{place(row)}: {reason}{more}"
+        words = f"{reason}, at {place(row)}{more}"
         lists.add(Failure(kind, case, candidate, row.key.path, words))
     if not diff.coverage >= config.min_coverage:
         words = (
@@ -100,6 +100,8 @@ def _ratchet(
     if diff is None or not diff.compared:
         return []
     best = baseline.pairs.get((case, candidate)) if baseline is not None else None
+    if best is None and any((f.case, f.candidate) == (case, candidate) for f in lists.failures):
+        return []  # what does not pass cannot enter the baseline
     if best is None:
         words = "has no entry in the baseline, which says how good it was"
         lists.add(Failure(Kind.NO_BASELINE, case, candidate, EVERYWHERE, words, UPDATE))

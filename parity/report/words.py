@@ -61,7 +61,8 @@ def _headline(result: DiffResult) -> str:
         both = sum(spec is not None for spec in np.array(result.table.references, object)[there])
         found.append(f"{differ:,} of {_many(both, 'tensor')} on both sides differ too much")
     if lost:
-        found.append(f"{_many(lost, 'tensor')} of the reference are missing in the candidate")
+        are = "is" if lost == 1 else "are"
+        found.append(f"{_many(lost, 'tensor')} of the reference {are} missing in the candidate")
     return f"Parity does not hold: {', and '.join(found)}.{_at_the_output(result)}"
 
 

@@ -39,6 +39,10 @@ class ParityAssertionError(AssertionError):
         return (AssertionError, self.args)
 
 
+# pytest and tracebacks print where a class comes from; this is where people get it.
+ParityAssertionError.__module__ = "parity"
+
+
 def assert_parity(
     reference: Any,
     candidate: Any,

@@ -31,23 +31,25 @@ def origin_words(result: DiffResult, first: TapDiff, capture: Capture | None) ->
     feeding = _producers(first, capture) if capture is not None else ()
     if not feeding:
         return _by_order(result, first)
-    rows = {int(order): i for i, order in enumerate(result.table.order)}
-    names = [_name(result, rows.get(order), capture, order) for order in feeding]
-    bad = [
-        name
-        for name, order in zip(names, feeding, strict=True)
-        if order in rows and result.table.compared[rows[order]] and not result.table.ok[rows[order]]
-    ]
-    unknown = [
-        name
-        for name, order in zip(names, feeding, strict=True)
-        if order not in rows or not result.table.compared[rows[order]]
-    ]
+    states = {order: _state(result, order) for order in feeding}
+    names = {order: _name(result, capture, order) for order in feeding}
+    bad = [names[order] for order in feeding if states[order] == "differs"]
+    unknown = [names[order] for order in feeding if states[order] == "unknown"]
     if bad:
         return "inherited", f"what feeds it differs already: {_some(bad)}"
     if unknown:
         return "uncertain", f"of what feeds it, this was not compared: {_some(unknown)}"
-    return "introduced", f"all that feeds it agrees: {_some(names)}"
+    return "introduced", f"all that feeds it agrees: {_some(list(names.values()))}"
+
+
+def _state(result: DiffResult, order: int) -> str:
+    """Whether a tensor of the reference `agrees`, `differs`, or is `unknown`, all its pieces."""
+    table = result.table
+    rows = np.flatnonzero(table.order == order)
+    rows = rows[[table.references[i] is not None for i in rows.tolist()]]
+    if any(not table.ok[i] and table.candidates[i] is not None for i in rows.tolist()):
+        return "differs"
+    return "agrees" if rows.size and table.compared[rows].all() else "unknown"
 
 
 def _producers(row: TapDiff, capture: Capture) -> tuple[int, ...]:
@@ -61,7 +63,7 @@ def _by_order(result: DiffResult, first: TapDiff) -> tuple[str, str]:
     table = result.table
     before = [i for i in np.flatnonzero(table.compared) if table.order[i] < first.order]
     if not before:
-        return "introduced", "nothing before it was compared"
+        return "uncertain", "nothing before it was compared, so it may come from the input"
     if bad := [i for i in before if not table.ok[i]]:
         earlier = table.row(int(bad[0]))
         which = f"{earlier.key.path} ({place(earlier)})"
@@ -75,9 +77,10 @@ def _by_order(result: DiffResult, first: TapDiff) -> tuple[str, str]:
     )
 
 
-def _name(result: DiffResult, row: int | None, capture: Capture | None, order: int) -> str:
-    if row is not None:
-        return result.table.keys[row].path
+def _name(result: DiffResult, capture: Capture | None, order: int) -> str:
+    rows = np.flatnonzero(result.table.order == order)
+    if rows.size:
+        return result.table.keys[int(rows[0])].path
     records = capture.records if capture is not None else ()
     return next((r.key.path for r in records if r.order == order), f"tensor {order}")
 

@@ -33,6 +33,8 @@ __all__ = ["Explanation", "explain", "message"]
 
 LABEL = 18
 MORE = 4
+# Numbers further apart than this have another sign or size, which a count of steps says badly.
+MOST_ULP = 1e7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,7 +171,7 @@ def _metrics(row: TapDiff) -> str:
         f"1 − cosine {size(found['one_minus_cosine'])}",
         f"max |Δ| {size(found['max_abs'])}",
     ]
-    if not math.isnan(found["max_ulp"]):
+    if found["max_ulp"] < MOST_ULP:
         parts.append(f"{found['max_ulp']:,.0f} ULP")
     return "; ".join(parts)
 
@@ -208,8 +210,10 @@ def _rest(explanation: Explanation) -> Iterator[tuple[str, str]]:
         yield "likely cause", cause
     yield "in all", f"{counts_line(result) or 'no verdict'}; {share_line(result)}"
     yield "judged by", f"tolerance {result.tolerance}; noise floors {result.floors.words}"
-    yield "reference", side(result, "reference")
-    yield "candidate", side(result, "candidate")
+    for which in ("reference", "candidate"):
+        # Tensors in memory have no name but that.
+        if (said := side(result, which)) != which:
+            yield which, said
     for command in explanation.commands:
         yield "look further", command
 
