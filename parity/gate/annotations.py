@@ -38,7 +38,8 @@ def github_commands(result: GateResult, config: Path, *, root: Path | None = Non
     for failure in result.failures:
         groups[failure.case, failure.candidate, failure.kind].append(failure)
     for (_, _, kind), failures in list(groups.items())[:MOST]:
-        more = f"; and at {len(failures) - 1:,} taps more" if len(failures) > 1 else ""
+        others = len(failures) - 1
+        more = f"; and at {others:,} more {'tap' if others == 1 else 'taps'}" if others else ""
         number = _line_of(source, failures[0])
         yield _command("error", file, number, f"parity: {NAMES[kind]}", line(failures[0]) + more)
     if len(groups) > MOST:

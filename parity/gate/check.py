@@ -65,7 +65,9 @@ def _check_one(comparison: Comparison, config: GateConfig, lists: Lists) -> None
         lists.add(Failure(Kind.DID_NOT_RUN, case, candidate, EVERYWHERE, words))
         return
     if diff.outcome is Outcome.INVALID:
+        # Where nothing can be concluded, single tensors show nothing either.
         lists.add(Failure(Kind.INCONCLUSIVE, case, candidate, EVERYWHERE, diff.because))
+        return
     for kind, row, count in _refused(diff):
         more = f", and {count - 1:,} more of its tensors" if count > 1 else ""
         reason = row.reason or "was not compared, and the tolerance allows that"
@@ -97,7 +99,7 @@ def _ratchet(
 ) -> list[str]:
     """One comparison against the best accepted one; what got better, in words."""
     diff, case, candidate = comparison.diff, comparison.case, comparison.candidate
-    if diff is None or not diff.compared:
+    if diff is None or diff.outcome is Outcome.INVALID:
         return []
     best = baseline.pairs.get((case, candidate)) if baseline is not None else None
     if best is None and any((f.case, f.candidate) == (case, candidate) for f in lists.failures):
