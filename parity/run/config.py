@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from parity.errors import ConfigError
+from parity.run.config_errors import in_words
 from parity.run.gate_config import GateConfig
 
 __all__ = ["Config", "Implementation", "InlineCase", "Selection", "ToleranceConfig", "load_config"]
@@ -226,11 +227,11 @@ def load_config(path: str | Path | None = None) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(file)) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not TOML: {error}", where=str(file)) from None
+        hint = "https://toml.io shows how it is written"
+        raise ConfigError(f"is not TOML: {error}", where=str(file), hint=hint) from None
     except msgspec.ValidationError as error:
-        raise ConfigError(
-            str(error), where=str(file), hint="docs/configuration.md lists every key"
-        ) from None
+        what, key, hint = in_words(error, _File)
+        raise ConfigError(what, where=f"{file}: {key}" if key else str(file), hint=hint) from None
     fields = {name: getattr(parsed, name) for name in _File.__struct_fields__}
     config = Config(path=file.resolve(), **fields)
     _check(config)
@@ -261,8 +262,9 @@ def _check(config: Config) -> None:
     for name, candidate in config.candidates.items():
         if candidate.align not in {"exact", "auto"}:
             raise ConfigError(
-                f"align is {candidate.align!r}; it is 'exact' or 'auto'",
+                f"there is no alignment {candidate.align!r}",
                 where=f"{where}: candidates.{name}",
+                hint="align = 'exact' goes by name, 'auto' by order, shape and content",
             )
 
 
@@ -286,7 +288,9 @@ def _extend_python_path(config: Config) -> None:
         text = str(config.resolve(folder))
         if not Path(text).is_dir():
             raise ConfigError(
-                f"no such folder: {text}", where=f"{config.path}: subject.python_path"
+                f"no such folder: {text}",
+                where=f"{config.path}: subject.python_path",
+                hint="paths start from the folder of the configuration",
             )
         if text not in sys.path:
             sys.path.insert(0, text)

@@ -80,9 +80,10 @@ def _by_order(result: DiffResult, first: TapDiff) -> tuple[str, str]:
 def _name(result: DiffResult, capture: Capture | None, order: int) -> str:
     rows = np.flatnonzero(result.table.order == order)
     if rows.size:
-        return result.table.keys[int(rows[0])].path
-    records = capture.records if capture is not None else ()
-    return next((r.key.path for r in records if r.order == order), f"tensor {order}")
+        key = result.table.keys[int(rows[0])]
+        return f"{key.path} ({key.port})"
+    keys = (r.key for r in capture.records if r.order == order) if capture is not None else ()
+    return next((f"{key.path} ({key.port})" for key in keys), f"tensor {order}")
 
 
 def _some(names: Sequence[str]) -> str:

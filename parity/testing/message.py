@@ -168,12 +168,17 @@ def _metrics(row: TapDiff) -> str:
         f"rel_l2 {size(error)}{times} the noise floor {size(row.floor)} ({kind})"
         if times
         else f"rel_l2 {size(error)}, noise floor {size(row.floor)}",
-        f"1 − cosine {size(found['one_minus_cosine'])}",
+        f"1 − cosine {_angle(found['one_minus_cosine'])}",
         f"max |Δ| {size(found['max_abs'])}",
     ]
     if found["max_ulp"] < MOST_ULP:
         parts.append(f"{found['max_ulp']:,.0f} ULP")
     return "; ".join(parts)
+
+
+def _angle(value: float) -> str:
+    """What is left of it after rounding in float64 says nothing."""
+    return "below 1e-14" if 0 < value < 1e-14 else size(value)
 
 
 def _times(ratio: float) -> str:
