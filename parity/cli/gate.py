@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parity.errors import ConfigError
+from parity.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from parity.gate import Baseline, GateResult
     from parity.run import Config, RunResult
 
-__all__ = ["GateOptions", "gate", "publish"]
+__all__ = ["GateOptions", "gate", "prepare", "publish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,38 @@ class GateOptions:
     whole: bool = True
 
 
-def gate(run: RunResult, config: Config, options: GateOptions) -> GateResult:
-    """Judge a run; move the baseline where that is asked for, and judge by the moved one."""
-    from parity.gate import accept_worse, load_baseline, save_baseline, tighten  # noqa: PLC0415
+def prepare(config: Config, options: GateOptions) -> Baseline | None:
+    """The baseline to judge by, read before anything runs: a damaged one must not cost a run.
 
-    path = config.resolve(config.gate.baseline) if config.gate.baseline else None
-    if path is None and (options.update or options.accept):
+    Raises:
+        ConfigError: it cannot be read, or shall be moved and is not named.
+        InputError: it shall be moved in two ways.
+    """
+    from parity.gate import load_baseline  # noqa: PLC0415 - keeps --help quick
+
+    if options.update and options.accept:
+        raise InputError(
+            "--update-baseline and --accept-worse exclude one another",
+            hint="--accept-worse takes over what is better too",
+        )
+    if config.gate.baseline:
+        return load_baseline(config.resolve(config.gate.baseline))
+    if options.update or options.accept:
         raise ConfigError(
             "names no baseline to move", where=f"{config.path}: gate",
             hint='set baseline = "parity-baseline.json" there',
         )  # fmt: skip
-    baseline = load_baseline(path) if path is not None else None
+    return None
+
+
+def gate(
+    run: RunResult, config: Config, options: GateOptions, baseline: Baseline | None
+) -> GateResult:
+    """Judge a run; move the baseline where that is asked for, and judge by the moved one."""
+    from parity.gate import Baseline, accept_worse, save_baseline, tighten  # noqa: PLC0415
+
     result = _checked(run, config, baseline, options)
-    if path is None or not (options.update or options.accept):
+    if not (options.update or options.accept):
         return result
     if options.accept:
         moved = accept_worse(
@@ -57,8 +76,8 @@ def gate(run: RunResult, config: Config, options: GateOptions) -> GateResult:
         )
     else:
         moved = tighten(result, baseline)
-    if baseline is not None or moved.pairs:
-        save_baseline(path, moved)
+    if moved != (baseline or Baseline()):
+        save_baseline(config.resolve(config.gate.baseline), moved)
     return _checked(run, config, moved, options)
 
 

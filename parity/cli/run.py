@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parity.cli.gate import GateOptions
+from parity.cli.gate import GateOptions, gate, prepare, publish
 from parity.errors import InputError
 
 if TYPE_CHECKING:
     from parity.gate import GateResult
-    from parity.run import Config, RunResult
+    from parity.run import RunResult
 
 __all__ = ["command"]
 
@@ -85,6 +85,7 @@ def command(
 
     options = _gate_options(gated, gate_options, whole=not candidates and not cases)
     read = load_config(config)
+    baseline = prepare(read, options) if options is not None else None
     stages = [stage for stage in STAGES if diagnose or stage is not explain_broken]
     with Watcher(quiet=json_ == "-") as watcher:
         if create_golden or update_golden:
@@ -98,7 +99,15 @@ def command(
             observer=watcher,
             stages=stages,
         )
-    return _report(result, read, options, rows=rows, json_=json_)
+    judged = gate(result, read, options, baseline) if options is not None else None
+    if json_:
+        _write_json(result, judged, json_)
+    if json_ != "-":
+        _print(result, judged, rows)
+    if judged is None or options is None:
+        return result.exit_status
+    publish(judged, read, options, annotate=json_ != "-")
+    return judged.exit_status
 
 
 def _gate_options(gated: bool, given: dict[str, Any], *, whole: bool) -> GateOptions | None:
@@ -120,23 +129,6 @@ def _gate_options(gated: bool, given: dict[str, Any], *, whole: bool) -> GateOpt
         if given[name]:
             raise InputError(f"{option} goes with --gate", hint=f"parity run --gate {option} ...")
     return None
-
-
-def _report(
-    result: RunResult, config: Config, options: GateOptions | None, *, rows: int, json_: str | None
-) -> int:
-    """Print and write everything; the exit status."""
-    from parity.cli.gate import gate, publish  # noqa: PLC0415
-
-    judged = gate(result, config, options) if options is not None else None
-    if json_:
-        _write_json(result, judged, json_)
-    if json_ != "-":
-        _print(result, judged, rows)
-    if judged is None or options is None:
-        return result.exit_status
-    publish(judged, config, options, annotate=json_ != "-")
-    return judged.exit_status
 
 
 def _write_json(result: RunResult, judged: GateResult | None, path: str) -> None:

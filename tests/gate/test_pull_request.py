@@ -259,3 +259,41 @@ def test_json_holds_the_verdict(repository: Path) -> None:
     judged = json.loads(done.stdout)["gate"]
     assert (done.returncode, judged["passes"], judged["exit_status"]) == (1, False, 1)
     assert [failure["kind"] for failure in judged["failures"]] == ["no_baseline"]
+
+
+def test_a_damaged_baseline_is_said_before_anything_runs(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "parity-baseline.json").write_text("{}")
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--gate", "--create-golden"])
+    assert stop.value.code == 2
+    assert "parity-baseline.json: is no baseline" in capsys.readouterr().err
+    assert not (repository / "golden").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--update-baseline"], "--update-baseline goes with --gate"),
+        (["--junit", "x.xml"], "--junit goes with --gate"),
+        (["--gate", "--update-baseline", "--accept-worse", "x"], "exclude one another"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    repository: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["run", *options])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_golden_captures_need_a_folder(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "parity.toml").write_text(CONFIG.replace('golden = "golden"', ""))
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--create-golden"])
+    assert stop.value.code == 2
+    assert "names no folder of golden captures" in capsys.readouterr().err
