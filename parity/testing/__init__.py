@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parity.testing.agreement import differential
     from parity.testing.assertion import ParityAssertionError, assert_parity
-    from parity.testing.differential import differential
     from parity.testing.golden import GoldenFile
     from parity.testing.message import explain, message
 
@@ -27,7 +27,7 @@ _HOME_OF = {
     "GoldenFile": "golden",
     "ParityAssertionError": "assertion",
     "assert_parity": "assertion",
-    "differential": "differential",
+    "differential": "agreement",
     "explain": "message",
     "message": "message",
 }

@@ -71,7 +71,7 @@ def differential(
         drawn = {name: strategies.get(name, tensors()) for name in names}
         pair = _Pair(reference, candidate, tolerance)
 
-        @hypothesis.settings(max_examples=max_examples, deadline=None)
+        @hypothesis.settings(max_examples=max_examples, deadline=None, report_multiple_bugs=False)
         @hypothesis.given(st_fixed(drawn))
         def search(inputs: Mapping[str, Any]) -> None:
             __tracebackhide__ = True
