@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parity import strategies
     from parity.capture import next_step, phase, record, tap
     from parity.diagnose import diagnose
     from parity.diffing import DiffResult, Outcome, diff
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from parity.store import Capture
     from parity.store import open_capture as open  # noqa: A004
     from parity.tensors import Case, NoiseDraw, Role, TapKey, TapPlan, TapRecord, Tier
+    from parity.testing import ParityAssertionError, assert_parity, differential
     from parity.tolerance import Rule, Tolerance, Verdict, preset
 
 __version__ = "0.1.0"
@@ -32,6 +34,7 @@ __all__ = [
     "DiffResult",
     "NoiseDraw",
     "Outcome",
+    "ParityAssertionError",
     "ParityError",
     "Reference",
     "Role",
@@ -43,15 +46,18 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "__version__",
+    "assert_parity",
     "calibrate",
     "diagnose",
     "diff",
+    "differential",
     "localize",
     "next_step",
     "open",
     "phase",
     "preset",
     "record",
+    "strategies",
     "tap",
 ]
 
@@ -65,6 +71,7 @@ _HOMES = {
     "parity.localize.reference": ("Reference",),
     "parity.store": ("Capture",),
     "parity.tensors": ("Case", "NoiseDraw", "Role", "TapKey", "TapPlan", "TapRecord", "Tier"),
+    "parity.testing": ("ParityAssertionError", "assert_parity", "differential"),
     "parity.tolerance": ("Rule", "Tolerance", "Verdict", "preset"),
 }
 _HOME_OF = {name: (home, name) for home, names in _HOMES.items() for name in names}
@@ -72,6 +79,8 @@ _HOME_OF["open"] = ("parity.store", "open_capture")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "strategies":  # a module; it loads hypothesis
+        return import_module("parity.strategies")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'parity' has no attribute {name!r}")
     home, attribute = _HOME_OF[name]

@@ -70,7 +70,9 @@ class Rename:
         source, arrow, target = text.partition(ARROW)
         if not arrow or not source.strip():
             raise ConfigError(
-                f"a rename rule reads 'candidate name {ARROW} reference name'", where=repr(text)
+                f"a rename rule reads 'candidate name {ARROW} reference name'",
+                where=repr(text),
+                hint=f"write for instance 'dec.{{rest}} {ARROW} decoder.{{rest}}'",
             )
         return cls(source.strip(), target.strip())
 

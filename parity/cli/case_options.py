@@ -79,7 +79,9 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise InputError(f"not NAME=VALUE: {text!r}", where=option)
+            raise InputError(
+                f"not NAME=VALUE: {text!r}", where=option, hint=f"write {option} {name or 'x'}=1"
+            )
         pairs[name] = value
     return pairs
 
@@ -140,17 +142,24 @@ def _array(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
     found = _loaded(path)
     if not isinstance(found, np.ndarray):
         found.close()
-        raise InputError("holds several arrays; name a .npy file", where=str(path))
+        raise InputError(
+            "holds several arrays", where=str(path), hint="name a .npy file, which holds one"
+        )
     return found
 
 
 def _loaded(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise InputError(what, where=str(path), hint="check the path") from error
+    except (ValueError, EOFError) as error:
+        # numpy takes what it does not know for a pickle, and advises to load it all the same.
         raise InputError(
-            f"is no array file: {error}", where=str(path), hint="write it with numpy.save"
-        ) from error
+            "is no file of numbers that numpy wrote", where=str(path),
+            hint="write it with numpy.save(file, array)",
+        ) from error  # fmt: skip
 
 
 def _tape(path: Path) -> tuple[NoiseDraw, ...]:

@@ -78,7 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit status."""
     try:
         status = parity.main(
-            args=None if arguments is None else list(arguments), standalone_mode=False
+            args=None if arguments is None else list(arguments),
+            # Whatever it was called by: `python -m parity`, or a test.
+            prog_name="parity",
+            standalone_mode=False,
         )
     except click.ClickException as error:
         error.show()

@@ -51,7 +51,7 @@ def chosen(capture: Capture, tap: str, phase: str | None, call: int | None) -> i
         raise InputError(
             f"nothing was recorded for {' of '.join(wanted)}",
             where=f"{capture.path}: {path}",
-            hint=f"it has {len(records)} records, the last is {records[-1].key}",
+            hint=f"parity show {capture.path} {path}; the last of it is {records[-1].key}",
         )
     return capture.position(fitting[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -42,6 +43,10 @@ class Watcher(Observer):
         else:
             size = state.path.stat().st_size / 2**20
             self._console.print(f"[green]✓[/] {what}: {state.seconds:.1f} s, {size:,.0f} MiB")
+
+    def wrote(self, path: Path) -> None:
+        """One line a golden capture that stays."""
+        self._console.print(f"golden capture written: {path}", markup=False)
 
     def measured(self, done: int, total: int) -> None:
         """Move the bar."""

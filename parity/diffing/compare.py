@@ -23,7 +23,7 @@ from parity.store import Capture, open_capture
 from parity.tensors import TapPlan, TapRecord
 from parity.tolerance import Tolerance, preset
 
-__all__ = ["Side", "diff"]
+__all__ = ["Side", "diff", "rename_rules"]
 
 Side = str | Path | Capture | Mapping[str, Any]
 """A capture file, an open capture, or named arrays or tensors."""
@@ -86,7 +86,7 @@ def diff(
     alignment = align(
         [sources[0].records[i] for i in chosen[0]],
         [sources[1].records[i] for i in chosen[1]],
-        renames=[Rename.parse(text) for text in _rules(renames)],
+        renames=[Rename.parse(text) for text in rename_rules(renames)],
         layouts=[LayoutRule(pattern, tuple(axes)) for pattern, axes in (layouts or {}).items()],
         mode=mode,
         read_reference=_reader(sources[0]),
@@ -133,7 +133,7 @@ def _noise_notes(table: DiffTable, measured: Measured) -> list[str]:
     return found
 
 
-def _rules(renames: str | Sequence[str] | Mapping[str, str]) -> Sequence[str]:
+def rename_rules(renames: str | Sequence[str] | Mapping[str, str]) -> Sequence[str]:
     """Rename rules as text, however they were given."""
     if isinstance(renames, str):
         return (renames,)

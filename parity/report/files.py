@@ -129,7 +129,10 @@ def write_text(path: str | Path, text: str) -> None:
             Path(partial).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(target)) from None
+        raise InputError(
+            f"cannot be written: {error.strerror}", where=str(target),
+            hint="name a file in a folder that you may write to",
+        ) from None  # fmt: skip
 
 
 def _refuse_to_destroy(target: Path) -> None:

@@ -15,7 +15,7 @@ from parity.report.causes import summary
 from parity.report.diagnosis_json import diagnosis_to_dict
 from parity.report.words import first_line, headline, place
 
-__all__ = ["to_csv", "to_dict", "to_json", "to_junit"]
+__all__ = ["to_csv", "to_dict", "to_json", "to_junit", "xml_text"]
 
 # Changes when a reader of the JSON would have to change.
 JSON_VERSION = 1
@@ -103,10 +103,10 @@ def to_junit(
     )
     _verdict_case(root, result, diagnosis)
     for (path, port), bad in failing.items():
-        case = ET.SubElement(root, "testcase", classname=_xml(path), name=_xml(port))
+        case = ET.SubElement(root, "testcase", classname=xml_text(path), name=xml_text(port))
         if bad:
-            failure = ET.SubElement(case, "failure", message=_xml(bad[0].reason))
-            failure.text = _xml("\n".join(f"{place(row)}: {row.reason}" for row in bad[:20]))
+            failure = ET.SubElement(case, "failure", message=xml_text(bad[0].reason))
+            failure.text = xml_text("\n".join(f"{place(row)}: {row.reason}" for row in bad[:20]))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -115,16 +115,16 @@ def _verdict_case(root: ET.Element, result: DiffResult, diagnosis: Diagnosis | N
     """The comparison as a whole: an inconclusive one is an error, with no tap to hang it on."""
     case = ET.SubElement(root, "testcase", classname="parity", name="verdict")
     if result.outcome.exit_status >= 2:
-        ET.SubElement(case, "error", message=_xml(headline(result)))
+        ET.SubElement(case, "error", message=xml_text(headline(result)))
     case.set("time", "0")
-    ET.SubElement(case, "system-out").text = _xml(
+    ET.SubElement(case, "system-out").text = xml_text(
         "\n".join(
             [headline(result), first_line(result), *([summary(diagnosis)] if diagnosis else [])]
         )
     )
 
 
-def _xml(text: str) -> str:
+def xml_text(text: str) -> str:
     """`text` without the control characters that XML 1.0 cannot hold."""
     return "".join(c if c in "\t\n" or ord(c) >= 0x20 else "�" for c in text)
 

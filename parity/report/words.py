@@ -59,10 +59,18 @@ def _headline(result: DiffResult) -> str:
     found = []
     if differ:
         both = sum(spec is not None for spec in np.array(result.table.references, object)[there])
-        found.append(f"{differ:,} of {_many(both, 'tensor')} on both sides differ too much")
+        found.append(_how_many(differ, both))
     if lost:
-        found.append(f"{_many(lost, 'tensor')} of the reference are missing in the candidate")
+        are = "is" if lost == 1 else "are"
+        found.append(f"{_many(lost, 'tensor')} of the reference {are} missing in the candidate")
     return f"Parity does not hold: {', and '.join(found)}.{_at_the_output(result)}"
+
+
+def _how_many(differ: int, both: int) -> str:
+    if both == 1:
+        return "the one tensor on both sides differs too much"
+    differs = "differs" if differ == 1 else "differ"
+    return f"{differ:,} of {both:,} tensors on both sides {differs} too much"
 
 
 def _many(count: int, what: str) -> str:

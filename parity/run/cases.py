@@ -16,6 +16,8 @@ from parity.tensors import Case
 
 __all__ = ["load_cases"]
 
+_HINT = "name a function that returns a list of parity.Case"
+
 
 def load_cases(config: Config, names: Iterable[str] = ()) -> tuple[Case, ...]:
     """The configuration's cases that match its selection, or `names` where some are given.
@@ -29,7 +31,9 @@ def load_cases(config: Config, names: Iterable[str] = ()) -> tuple[Case, ...]:
     known = [case.name for case in cases]
     if len(set(known)) < len(known):
         twice = next(name for name in known if known.count(name) > 1)
-        raise ConfigError(f"two cases are named {twice!r}", where=str(config.path))
+        raise ConfigError(
+            f"two cases are named {twice!r}", where=str(config.path), hint="rename one of them"
+        )
     patterns = tuple(names) or config.select.cases
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in known):
@@ -63,13 +67,17 @@ def _called(config: Config) -> list[Case]:
     target = config.subject.cases
     function = resolve(target)
     if not callable(function):
-        raise ConfigError("is not a function", where=f"subject.cases = {target}")
+        raise ConfigError("is not a function", where=f"subject.cases = {target}", hint=_HINT)
     try:
         cases = list(function(**config.subject.case_options))
     except TypeError as error:
         raise ConfigError(
-            f"cannot be called: {error}", where=f"subject.cases = {target}"
+            f"cannot be called: {error}",
+            where=f"subject.cases = {target}",
+            hint="subject.case_options are its keyword arguments",
         ) from error
     if not all(isinstance(case, Case) for case in cases):
-        raise ConfigError("must return parity.Case values", where=f"subject.cases = {target}")
+        raise ConfigError(
+            "must return parity.Case values", where=f"subject.cases = {target}", hint=_HINT
+        )
     return cases

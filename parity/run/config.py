@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from parity.errors import ConfigError
+from parity.run.config_errors import in_words
+from parity.run.gate_config import GateConfig
 
 __all__ = ["Config", "Implementation", "InlineCase", "Selection", "ToleranceConfig", "load_config"]
 
@@ -45,6 +47,17 @@ class Implementation(_Table, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     layouts: dict[str, tuple[int, ...]] = {}
     align: str = "exact"
     depends: tuple[str, ...] = ()
+
+
+class ReferenceConfig(Implementation, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The reference.
+
+    Attributes:
+        golden: folder of committed captures, one a case, relative to the configuration. Where it
+            is named, the reference is read from there and not run; empty to run it.
+    """
+
+    golden: str = ""
 
 
 class Selection(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,7 +178,7 @@ class StoreConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class _File(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subject: Subject
-    reference: Implementation
+    reference: ReferenceConfig
     candidates: dict[str, Implementation] = {}
     cases: tuple[InlineCase, ...] = ()
     select: Selection = Selection()
@@ -173,6 +186,7 @@ class _File(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     diagnose: DiagnoseConfig = DiagnoseConfig()
     report: ReportConfig = ReportConfig()
     store: StoreConfig = StoreConfig()
+    gate: GateConfig = GateConfig()
 
 
 class Config(_File, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,14 +227,15 @@ def load_config(path: str | Path | None = None) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(file)) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not TOML: {error}", where=str(file)) from None
+        hint = "https://toml.io shows how it is written"
+        raise ConfigError(f"is not TOML: {error}", where=str(file), hint=hint) from None
     except msgspec.ValidationError as error:
-        raise ConfigError(
-            str(error), where=str(file), hint="docs/configuration.md lists every key"
-        ) from None
+        what, key, hint = in_words(error, _File)
+        raise ConfigError(what, where=f"{file}: {key}" if key else str(file), hint=hint) from None
     fields = {name: getattr(parsed, name) for name in _File.__struct_fields__}
     config = Config(path=file.resolve(), **fields)
     _check(config)
+    _check_gate(config)
     _extend_python_path(config)
     return config
 
@@ -247,9 +262,25 @@ def _check(config: Config) -> None:
     for name, candidate in config.candidates.items():
         if candidate.align not in {"exact", "auto"}:
             raise ConfigError(
-                f"align is {candidate.align!r}; it is 'exact' or 'auto'",
+                f"there is no alignment {candidate.align!r}",
                 where=f"{where}: candidates.{name}",
+                hint="align = 'exact' goes by name, 'auto' by order, shape and content",
             )
+
+
+def _check_gate(config: Config) -> None:
+    where = f"{config.path}: gate"
+    if not 0 <= config.gate.min_coverage <= 1:
+        raise ConfigError(
+            f"min_coverage is {config.gate.min_coverage:g}; it is a share", where=where,
+            hint="a number from 0 to 1",
+        )  # fmt: skip
+    for table in ("expected", "skip"):
+        if any(not entry.reason.strip() for entry in getattr(config.gate, table)):
+            raise ConfigError(
+                "an entry has an empty reason", where=f"{where}.{table}",
+                hint="say why, for whoever reads the report",
+            )  # fmt: skip
 
 
 def _extend_python_path(config: Config) -> None:
@@ -257,7 +288,9 @@ def _extend_python_path(config: Config) -> None:
         text = str(config.resolve(folder))
         if not Path(text).is_dir():
             raise ConfigError(
-                f"no such folder: {text}", where=f"{config.path}: subject.python_path"
+                f"no such folder: {text}",
+                where=f"{config.path}: subject.python_path",
+                hint="paths start from the folder of the configuration",
             )
         if text not in sys.path:
             sys.path.insert(0, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from parity import __version__
@@ -29,9 +30,11 @@ def to_dict(result: RunResult) -> dict[str, Any]:
     }
 
 
-def to_json(result: RunResult) -> str:
-    """The run as one JSON document."""
-    return json.dumps(to_dict(result), allow_nan=False, ensure_ascii=False, default=str)
+def to_json(result: RunResult, more: Mapping[str, Any] | None = None) -> str:
+    """The run as one JSON document, with further keys where some are given."""
+    return json.dumps(
+        to_dict(result) | dict(more or {}), allow_nan=False, ensure_ascii=False, default=str
+    )
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

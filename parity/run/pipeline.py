@@ -19,6 +19,7 @@ from parity.run.captures import make_capture, plan_of, slug
 from parity.run.cases import load_cases
 from parity.run.config import Config, Implementation
 from parity.run.explain import explain_broken
+from parity.run.golden import golden_state
 from parity.run.judging import tolerance_of
 from parity.run.references import References
 from parity.run.result import CaptureState, Comparison, RunResult
@@ -165,8 +166,8 @@ def run(
     watcher = observer or Observer()
     comparisons, references = [], References(config)
     for case in load_cases(config, cases):
-        reference = _captured(config, "reference", config.reference, case, watcher, fresh=fresh)
-        if config.tolerance.calibrate and not reference.problem:
+        reference = _reference(config, case, watcher, fresh=fresh)
+        if config.tolerance.calibrate and not config.reference.golden and not reference.problem:
             _calibrated(config, case, reference, tolerance, watcher)
         for name, candidate in chosen.items():
             if reference.problem:
@@ -182,6 +183,12 @@ def run(
                 comparison = stage(comparison, context)
             comparisons.append(comparison)
     return RunResult(config.subject.name, tuple(comparisons))
+
+
+def _reference(config: Config, case: Case, observer: Observer, *, fresh: bool) -> CaptureState:
+    if config.reference.golden:
+        return golden_state(config, case)
+    return _captured(config, "reference", config.reference, case, observer, fresh=fresh)
 
 
 def _captured(
