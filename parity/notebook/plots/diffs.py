@@ -91,7 +91,7 @@ class DiffPlots:
         if phase is None and rows.size:
             names, counts = np.unique(phases.astype(str), return_counts=True)
             phase = str(names[counts.argmax()])
-        chosen = rows[phases == phase]
+        chosen: np.ndarray = rows[phases == phase]
         if not chosen.size:
             known = ", ".join(repr(str(name)) for name in dict.fromkeys(phases)) or "none"
             raise InputError(
