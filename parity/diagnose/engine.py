@@ -24,6 +24,8 @@ __all__ = ["Engine"]
 
 # Below this nothing is looked at: float32 rounding of one operation.
 _NEGLIGIBLE = 6e-7
+_ROUNDS = 12
+_FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError)
 
 Progress = Callable[[str], None]
 
@@ -57,11 +59,17 @@ class Engine:
         self._floors: dict[str, float] = {}
         self._hopeless: set[str] = set()
         self._doubtful: set[str] = set()
+        self._activated: list[tuple[Explained, dict[int, list[Edit]]]] = []
 
     def peel(self) -> None:
         """Explain what can be explained, round after round."""
-        for _ in range(12):
-            origins = self.look()
+        for _ in range(_ROUNDS):
+            try:
+                origins = self.look()
+            except _FAILURES:
+                if not self._undo():
+                    raise
+                continue
             same = equivalents(self.ground, origins)
             if same:
                 self.ground.hidden |= same
@@ -100,6 +108,8 @@ class Engine:
             certain = [local for local in certain if not local.error <= known]
         for local in _worth_a_look(certain):
             segment = self.ground.segment(local.tap)
+            if not segment.runs:
+                continue
             if not segment.error <= segment.floor:
                 bad = [one for one in certain if not one.error <= segment.floor]
                 return Origin(path, bad or [local], segment)
@@ -123,6 +133,8 @@ class Engine:
             if segment.error <= segment.floor:
                 self.failed.pop(origin.path, None)
                 continue
+            if not segment.runs:
+                continue
             origin.segment = segment
             self.progress(f"looking for the cause at {origin.path}")
             found = self._explain(origin, limits)
@@ -134,13 +146,26 @@ class Engine:
                 self._doubtful.add(origin.path)
                 continue
             self._hopeless.clear()
-            self._activate(found.trial.edits)
+            self._activate(found)
             progress = True
         return progress
 
-    def _activate(self, edits: Sequence[Edit]) -> None:
-        for node, moved in self.relocator.everywhere(edits).items():
-            self.ground.active.setdefault(node, []).extend(moved)
+    def _activate(self, found: Explained) -> None:
+        active = self.ground.active
+        self._activated.append((found, {node: list(edits) for node, edits in active.items()}))
+        for node, moved in self.relocator.everywhere(found.trial.edits).items():
+            active.setdefault(node, []).extend(moved)
+
+    def _undo(self) -> bool:
+        """Take back the last change: with it the reference cannot be run as a whole."""
+        if not self._activated:
+            return False
+        found, before = self._activated.pop()
+        self.ground.active.clear()
+        self.ground.active.update(before)
+        found.spoils, found.worst = True, math.inf
+        self._doubtful.add(found.origin.path)
+        return True
 
     def _explain(self, origin: Origin, limits: Limits) -> Explained | None:
         groups = group(propose_all(View(origin.segment)))

@@ -303,6 +303,8 @@ def alpha(segment: Segment, trial: Trial) -> tuple[float, float]:
     except _FAILURES:
         return math.nan, math.nan
     ours, theirs = segment.ours.double(), segment.theirs.double()
+    if not changed.shape == ours.shape == theirs.shape:
+        return math.nan, math.nan
     r, d = (theirs - ours).flatten(), (changed - ours).flatten()
     power = float(d @ d)
     if not power > 0 or not bool(torch.isfinite(r).all()):

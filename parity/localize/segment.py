@@ -84,8 +84,16 @@ class Segment:
 
     @cached_property
     def error(self) -> float:
-        """Relative L2 of the candidate's tensor against that."""
-        return relative_error(self.theirs, self.ours)[0]
+        """Relative L2 of the candidate's tensor against that; infinite if it cannot be run."""
+        return relative_error(self.theirs, self.ours)[0] if self.runs else math.inf
+
+    @cached_property
+    def runs(self) -> bool:
+        """Whether the operations can be run on these tensors: changes may not fit others."""
+        try:
+            return self.ours is not None
+        except _FAILURES:
+            return False
 
     @cached_property
     def precision(self) -> torch.dtype:
@@ -95,7 +103,7 @@ class Segment:
     @cached_property
     def floor(self) -> float:
         """The relative error up to which rounding alone explains a difference here."""
-        if not self.ours.is_floating_point():
+        if not self.runs or not self.ours.is_floating_point():
             return 0.0
         changed = any(node in self.active for node in (*self.nodes, ~self.tap_number))
         if not changed:
@@ -104,7 +112,7 @@ class Segment:
 
     def floor_with(self, edits: Iterable[Edit]) -> float:
         """The same where further operations are replaced, which may be worse conditioned."""
-        if not self.ours.is_floating_point():
+        if not self.runs or not self.ours.is_floating_point():
             return 0.0
         return self._raised(self.floor, self._floor_under(self._with(edits)))
 
