@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("run", "The main job, from parity.toml: capture, diff, diagnose, report."),
     "diagnose": ("diagnose", "Say why a candidate differs: which convention, where, and its cost."),
     "diff": ("diff", "Compare two captures, tensor by tensor."),
+    "listen": ("listen", "Hear a candidate beside its reference: waveform, words, signal health."),
     "calibrate": ("calibrate", "Measure what rounding alone does to the reference."),
     "capture": ("capture", "Record one run of one implementation."),
     "import": ("import_", "Make a capture from a folder of dumped tensors."),

@@ -99,17 +99,17 @@ class InlineCase(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Audio(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a subject that speaks has its sound, so that its speed can be told.
+    """Where a subject that speaks has its sound, so that it is listened to and timed.
 
     Attributes:
         waveform: the tap that holds the whole waveform; its last axis is time.
         sample_rate: of the waveform, in hertz.
-        chunk: the tap whose first call yields the first sound.
+        chunk: the tap whose first call yields the first sound; empty where nobody times it.
     """
 
     waveform: str
     sample_rate: int
-    chunk: str
+    chunk: str = ""
 
 
 class Subject(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +169,32 @@ class DiagnoseConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seconds: float = 300.0
 
 
+class ListenConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is listened to, of a subject with `audio`; the limits are those of `parity.audio`.
+
+    Attributes:
+        enabled: whether `parity run` listens at all.
+        frame: samples of a decoder's frame, where chunk boundaries lie; 0 where there are none.
+        seeded: whether candidates replay the reference's random draws.
+        recogniser: asked whether the text is understood; empty for none.
+        normaliser: which words count as equal.
+        text: the input of a case that holds its text.
+        preset: limits of signal health, `full` or `story`.
+        limits: changes of the limits of health, by name: `{ rms = { high = 0.5 } }`.
+        waveform: changes of the limits of the waveform.
+    """
+
+    enabled: bool = True
+    frame: int = 0
+    seeded: bool = True
+    recogniser: str = ""
+    normaliser: str = "basic"
+    text: str = "text"
+    preset: str = "full"
+    limits: dict[str, dict[str, float]] = {}
+    waveform: dict[str, dict[str, float]] = {}
+
+
 class StoreConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where captures are kept, relative to the configuration, and whether they are reused."""
 
@@ -184,6 +210,7 @@ class _File(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     select: Selection = Selection()
     tolerance: ToleranceConfig = ToleranceConfig()
     diagnose: DiagnoseConfig = DiagnoseConfig()
+    listen: ListenConfig = ListenConfig()
     report: ReportConfig = ReportConfig()
     store: StoreConfig = StoreConfig()
     gate: GateConfig = GateConfig()

@@ -8,6 +8,7 @@ from typing import Any
 
 from parity import __version__
 from parity.report.diagnosis_json import diagnosis_to_dict
+from parity.report.listening_json import listening_to_dict, speech_to_dict
 from parity.report.machine import to_dict as diff_to_dict
 from parity.report.words import headline
 from parity.run.result import CaptureState, Comparison, RunResult, SpeechSpeed
@@ -26,6 +27,7 @@ def to_dict(result: RunResult) -> dict[str, Any]:
         "subject": result.subject,
         "exit_status": result.exit_status,
         "holds": result.holds,
+        "speech": {name: speech_to_dict(speech) for name, speech in result.speech.items()},
         "comparisons": [_comparison(comparison) for comparison in result.comparisons],
     }
 
@@ -38,7 +40,7 @@ def to_json(result: RunResult, more: Mapping[str, Any] | None = None) -> str:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    diff = comparison.diff
+    diff, heard = comparison.diff, comparison.listening
     return {
         "case": comparison.case,
         "candidate": comparison.candidate,
@@ -52,6 +54,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "speed": {side: _speed(speed) for side, speed in comparison.speed.items()},
         "diff": diff_to_dict(diff) if diff else None,
         **why_to_dict(comparison),
+        "listening": listening_to_dict(heard) if heard is not None else None,
+        "unheard": comparison.unheard,
     }
 
 

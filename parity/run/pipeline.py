@@ -1,13 +1,14 @@
 """The main job: for every case, capture the reference and each candidate, compare, say why.
 
-A comparison passes through `STAGES`, each of which returns it with more filled in. Audio
-and history are further stages.
+A comparison passes through `STAGES`, each of which returns it with more filled in. History is a
+further stage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parity.capture.isolated import Notice
@@ -21,6 +22,7 @@ from parity.run.config import Config, Implementation
 from parity.run.explain import explain_broken
 from parity.run.golden import golden_state
 from parity.run.judging import tolerance_of
+from parity.run.listening import listen_to
 from parity.run.references import References
 from parity.run.result import CaptureState, Comparison, RunResult
 from parity.run.speech import speech_speed
@@ -29,6 +31,7 @@ from parity.tensors import Case
 from parity.tolerance import Tolerance
 
 if TYPE_CHECKING:
+    from parity.audio import Listening
     from parity.report.page import Evidence
 
 __all__ = ["STAGES", "Observer", "Stage", "run"]
@@ -91,7 +94,7 @@ def compare(comparison: Comparison, context: Context) -> Comparison:
 def time_speech(comparison: Comparison, context: Context) -> Comparison:
     """Stage: how fast both sides spoke, where the subject speaks."""
     audio = context.config.subject.audio
-    if audio is None or comparison.diff is None:
+    if audio is None or not audio.chunk or comparison.diff is None:
         return comparison
     found = {
         "reference": speech_speed(comparison.reference.path, audio),
@@ -117,7 +120,15 @@ def report(comparison: Comparison, context: Context) -> Comparison:
         shown = _evidence(comparison, comparison.diff, config) if kind in WITH_EVIDENCE else None
         write_text(path, render(comparison.diff, kind, title=title, diagnosis=why, evidence=shown))
         written[kind] = path
+    if comparison.listening is not None and "html" in config.report.formats:
+        written["listening"] = folder / f"{stem}-listening.png"
+        _picture(comparison.listening, written["listening"])
     return replace(comparison, reports=written)
+
+
+def _picture(listening: Listening, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listening.plot().savefig(path, dpi=100)
 
 
 def _evidence(comparison: Comparison, result: DiffResult, config: Config) -> Evidence:
@@ -134,7 +145,7 @@ def _evidence(comparison: Comparison, result: DiffResult, config: Config) -> Evi
     )
 
 
-STAGES: Sequence[Stage] = (compare, explain_broken, time_speech, report)
+STAGES: Sequence[Stage] = (compare, explain_broken, listen_to, time_speech, report)
 
 
 def run(

@@ -6,9 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, Outcome
+
+if TYPE_CHECKING:
+    from parity.audio import Listening
+    from parity.audio.speech import Speech
 
 __all__ = ["CaptureState", "Comparison", "RunResult", "SpeechSpeed"]
 
@@ -62,6 +67,8 @@ class Comparison:
         diff: their comparison; None where a capture holds nothing to compare.
         diagnosis: why they differ; None where they do not, or where nobody could say.
         undiagnosed: why nobody could, in words; else empty.
+        listening: what a listener hears; None for what makes no sound.
+        unheard: why nobody listened, in words; else empty.
         speed: how fast reference and candidate spoke, by side; empty for what makes no sound.
         reports: the files written about it, by format.
     """
@@ -73,6 +80,8 @@ class Comparison:
     diff: DiffResult | None = None
     diagnosis: Diagnosis | None = None
     undiagnosed: str = ""
+    listening: Listening | None = None
+    unheard: str = ""
     speed: Mapping[str, SpeechSpeed] = field(default_factory=dict)
     reports: Mapping[str, Path] = field(default_factory=dict)
 
@@ -81,7 +90,10 @@ class Comparison:
         """0 parity holds, 1 it does not, 2 an implementation did not run, 3 inconclusive."""
         if self.reference.problem or self.capture.problem or self.diff is None:
             return 2
-        return self.diff.outcome.exit_status
+        status = self.diff.outcome.exit_status
+        # What is heard breaks parity that the tensors' tolerance lets pass; it mends nothing.
+        heard = self.listening is not None and self.listening.exit_status == 1
+        return 1 if heard and status == 0 else status
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,19 @@ class RunResult:
         """The status of the worst comparison: unusable before broken before inconclusive."""
         found = {comparison.exit_status for comparison in self.comparisons}
         return next((status for status in (2, 1, 3) if status in found), 0)
+
+    @property
+    def speech(self) -> Mapping[str, Speech]:
+        """What a recogniser understood of each candidate over all cases; empty where none did."""
+        heard: dict[str, list[Speech]] = {}
+        for comparison in self.comparisons:
+            if comparison.listening is not None and comparison.listening.speech is not None:
+                heard.setdefault(comparison.candidate, []).append(comparison.listening.speech)
+        if not heard:
+            return {}
+        from parity.audio.speech import pooled  # noqa: PLC0415 - loads scipy
+
+        return {candidate: pooled(found) for candidate, found in heard.items()}
 
     @property
     def holds(self) -> bool:

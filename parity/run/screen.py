@@ -12,6 +12,7 @@ from rich.text import Text
 
 from parity.report.console import MARKS, Screen
 from parity.report.diagnosis import DiagnosisScreen
+from parity.report.listening_console import ListeningScreen, speech_lines
 from parity.report.words import headline, printable
 from parity.run.result import Comparison, RunResult
 
@@ -27,8 +28,12 @@ def screen(result: RunResult, *, rows: int = 12) -> RenderableType:
         if comparison.diff is not None:
             parts.append(Screen(comparison.diff, rows))
         parts += why(comparison)
+        parts += _listening(comparison)
         parts += [Padding(_speed(comparison), (1, 0, 0, 2))] if comparison.speed else []
         parts += [Padding(_reports(comparison), (1, 0, 1, 2))] if comparison.reports else []
+    for candidate, speech in result.speech.items():
+        said = "; ".join(speech_lines(speech))
+        parts += [Rule(f"{candidate}: all phrases together", style="dim"), Text(printable(said))]
     if len(result.comparisons) > 1:
         parts += [Rule("in short", style="dim"), _summary(result)]
     return Group(*parts)
@@ -56,6 +61,16 @@ def why(comparison: Comparison) -> list[RenderableType]:
     return [Padding(Text(text, style="dim"), (1, 0, 0, 2))]
 
 
+def _listening(comparison: Comparison) -> list[RenderableType]:
+    """What a listener hears, or why nobody listened."""
+    if comparison.listening is not None:
+        return [Padding(ListeningScreen(comparison.listening), (1, 0, 0, 0))]
+    if not comparison.unheard:
+        return []
+    text = f"nobody listened: {printable(comparison.unheard)}"
+    return [Padding(Text(text, style="dim"), (1, 0, 0, 2))]
+
+
 def _speed(comparison: Comparison) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -80,6 +95,12 @@ def _near(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
+def _heard(comparison: Comparison) -> str:
+    """What the listener's headline says, within a sentence."""
+    said = str(comparison.listening)
+    return said[:1].lower() + said[1:]
+
+
 def _summary(result: RunResult) -> Table:
     grid = Table.grid(padding=(0, 2))
     for comparison in result.comparisons:
@@ -87,5 +108,7 @@ def _summary(result: RunResult) -> Table:
         failed = comparison.exit_status == 2
         mark = MARKS[diff.outcome] if diff and not failed else Text("✗ ", style="bold red")
         words = headline(diff) if diff and not failed else "did not run to its end"
+        if comparison.exit_status == 1 and diff is not None and not diff.outcome.exit_status:
+            mark, words = Text("✗ ", style="bold red"), f"{words} But {_heard(comparison)}"
         grid.add_row(mark, comparison.case, comparison.candidate, Text(words))
     return grid
