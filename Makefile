@@ -1,11 +1,11 @@
 # One command sets everything up and runs the main job (make demo); one runs every check (make test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs fixtures table bench clean
+.PHONY: help setup demo test lint docs fixtures table listening bench clean
 
 # uv installs exactly what uv.lock says. Where the machine has none, one is put into .tools/.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 # Inexact: what another target installed stays, so that going from one to the other costs nothing.
-SYNC := $(UV) sync --locked --quiet --inexact --extra pocket-tts --extra fast
+SYNC := $(UV) sync --locked --quiet --inexact --extra pocket-tts --extra fast --extra tts
 RUN := $(UV) run --no-sync
 
 # One thread: the subject is repeatable only then, and tests run side by side.
@@ -31,7 +31,7 @@ fixtures: setup  ## build the seeded subject (once: weights, tokenizer, voices),
 
 test: $(filter .tools/bin/uv,$(UV))  ## set up, then lint, types, import layers and all tests
 	@echo "setting up the environment (a few GB and some minutes the first time, a second afterwards)"
-	@$(SYNC) --group dev
+	@$(SYNC) --extra whisper --group dev
 	@$(MAKE) --no-print-directory lint
 	$(RUN) pytest -n 2
 
@@ -47,6 +47,9 @@ docs: setup fixtures  ## build the site into build/site, notebooks run
 
 table: setup fixtures  ## the reimplementation against the real package, every case: docs/pocket_tts.md
 	$(RUN) python -m benchmarks.pocket_tts
+
+listening: setup  ## plant faults in speech, and write down which layer hears them: docs/listening.md
+	$(RUN) python -m benchmarks.audio
 
 bench: $(filter .tools/bin/uv,$(UV))  ## time capture and diff beside what else there is
 	$(SYNC) --group bench --group test

@@ -1,0 +1,1 @@
+"""Planted faults against the audio layers, and what each layer says of them."""
