@@ -14,6 +14,7 @@ import click
 import numpy as np
 import pytest
 
+from fixtures.speech import path as spoken
 from parity.cli.main import main, parity
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,10 @@ def test_the_examples_of_a_page_run(
     before = set(sys.modules)
     if page.name == "capture-file.md":
         capture_of("reference.h5", [("net.norm", np.ones(3) * i) for i in range(200)])
+    if page.name == "listening.md":
+        said = spoken("question").read_bytes()
+        (tmp_path / "reference.wav").write_bytes(said)
+        (tmp_path / "port.wav").write_bytes(said)
     names: dict[str, object] = {}
     try:
         for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
