@@ -28,8 +28,9 @@ PICTURES = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--no-words", action="store_true", help="leave the recogniser out")
-    options.add_argument("--words", action="store_true", help="only ask the recogniser what lacks")
+    options.add_argument(
+        "--words", action="store_true", help="ask the recogniser what is not known yet"
+    )
     options.add_argument("--document", action="store_true", help="only write the page again")
     given = options.parse_args()
     if not (given.document or given.words):
@@ -41,7 +42,7 @@ def main() -> None:
         }
         _save(found)
         _pictures()
-    if not (given.document or given.no_words):
+    if given.words:
         _ask_for_words()
     rewrite(json.loads(RESULTS.read_text()))
 

@@ -29,6 +29,7 @@ def rewrite(found: dict[str, Any]) -> None:
 def _faults(rows: list[dict[str, Any]]) -> str:
     audible = [row for row in rows if row["audible"]]
     benign = [row for row in rows if not row["audible"]]
+    asked = any(row["words"] for row in rows)
     story = sum(row["story"] == "fail" for row in audible)
     lines = [
         f"{len(rows)} changes: {len(audible)} faults, of which {_caught(audible)} are caught by "
@@ -38,13 +39,15 @@ def _faults(rows: list[dict[str, Any]]) -> str:
         f"{sum(r['health'] == 'fail' for r in audible)}; the waveform "
         f"{sum(r['waveform'] == 'fail' for r in audible)}.",
         "",
-        "| change | waveform | words | health | without reference | story's four | said |",
-        "|---|---|---|---|---|---|---|",
+        f"| change | waveform |{' words |' if asked else ''} health | without reference | "
+        "story's four | said |",
+        f"|---|---|{'---|' if asked else ''}---|---|---|---|",
     ]
     for row in rows:
         cells = [SHOWN[row[layer]] for layer in ("waveform", "health", "health alone", "story")]
         said = "; ".join(row["diagnosis"]) or ", ".join(f"`{name}`" for name in row["failed"][:3])
-        cells.insert(1, row["words"].replace("-", "−"))
+        if asked:
+            cells.insert(1, row["words"].replace("-", "−"))
         lines.append(f"| {row['name']} | {' | '.join(cells)} | {said} |")
     return "\n".join(lines)
 

@@ -56,11 +56,14 @@ def test_basic_normalising(text, expected):
 
 
 def test_counts_and_alignment():
-    found = count_errors("the quick brown fox", "the brown box fox jumps")
-    assert (found.hits, found.substitutions, found.deletions, found.insertions) == (3, 0, 1, 2)
-    assert found.rate == 0.75
+    found = count_errors("the quick brown fox jumps", "the slow brown fox jumps high up")
+    assert (found.hits, found.substitutions, found.deletions, found.insertions) == (4, 1, 0, 2)
+    assert found.rate == 0.6
     said, heard = (line.split()[1:] for line in found.alignment.splitlines())
-    assert len(said) == len(heard) == 6
+    assert len(said) == len(heard) == 7
+    assert count_errors("the quick brown fox", "the quick fox").deletions == 1
+    assert count_errors("the fox", "").deletions == 2
+    assert count_errors("", "the fox").insertions == 2
 
 
 def test_equal_words_are_inconclusive_until_there_are_enough():
