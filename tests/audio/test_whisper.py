@@ -14,8 +14,13 @@ whisper = pytest.importorskip("whisper")
 torch = pytest.importorskip("torch")
 
 TEXT = "The port says this."
-# torch.load and numba warn of their own future.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+# Whisper leaves its own files open; torch and numba warn of their own future.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 
 
 def checkpoint(path: Path, text: str) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def shown(result) -> str:
     from rich.console import Console
 
-    console = Console(width=200, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Console(width=200, record=True, file=StringIO())
     console.print(screen(result))
     return console.export_text()
 
