@@ -52,7 +52,7 @@ def held(evidence: Evidence) -> str:
     samples = evidence.candidate.mono
     for times in (2, 3, 4, 5, 6):
         rows = samples[: samples.size // times * times].reshape(-1, times)
-        if (rows == rows[:, :1]).all() and np.ptp(samples) > 0:
+        if rows.size and (rows == rows[:, :1]).all() and np.ptp(samples) > 0:
             return _repeated(evidence, times)
     return ""
 

@@ -59,7 +59,7 @@ def test_counts_and_alignment():
     found = count_errors("the quick brown fox jumps", "the slow brown fox jumps high up")
     assert (found.hits, found.substitutions, found.deletions, found.insertions) == (4, 1, 0, 2)
     assert found.rate == 0.6
-    said, heard = (line.split()[1:] for line in found.alignment.splitlines())
+    said, heard = (line.split()[1:] for line in found.alignment.splitlines()[:2])
     assert len(said) == len(heard) == 7
     assert count_errors("the quick brown fox", "the quick fox").deletions == 1
     assert count_errors("the fox", "").deletions == 2
