@@ -132,7 +132,7 @@ def test_the_tables_hold_every_condition_and_list_what_was_missed() -> None:
     assert f"| {SINGLE} | 2 | 2 | 100 % (2 of 2) | 50 % (1 of 2) |" in text
     assert "| 2 at once | 1 | 2 | 0 % (0 of 2) |" in text
     assert "| float16 | 1 | 100 % (1 of 1) |" in text
-    assert "| first allclose failure | 50 % (1 of 2) | 100 % (2 of 2) |" in text
+    assert "| first allclose failure | place | 50 % (1 of 2) | 100 % (2 of 2) |" in text
     assert "2 different faults" in text
     assert "<summary>Faults whose place or cause was missed (3)</summary>" in text
     assert "a \\| flipped \\`kernel\\`" in text
