@@ -25,6 +25,8 @@ __all__ = ["Engine"]
 # Below this nothing is looked at: float32 rounding of one operation.
 _NEGLIGIBLE = 6e-7
 _ROUNDS = 12
+# A search in vain that took so long is not made at the other places of the kind in one pass.
+_SLOW_S = 5.0
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError)
 
 Progress = Callable[[str], None]
@@ -58,6 +60,7 @@ class Engine:
         self._stop_at = time.monotonic() + self.seconds
         self._floors: dict[str, float] = {}
         self._hopeless: set[str] = set()
+        self._slow: set[str] = set()
         self._doubtful: set[str] = set()
         self._activated: list[tuple[Explained, dict[int, list[Edit]]]] = []
 
@@ -125,6 +128,7 @@ class Engine:
 
     def _pass(self, origins: Sequence[Origin], limits: Limits) -> bool:
         progress = False
+        self._slow.clear()
         for origin in origins:
             if time.monotonic() > self._stop_at:
                 break
@@ -174,14 +178,17 @@ class Engine:
             return known
         kind = pattern_of(origin.path)
         # Where one of many places of a kind could not be explained, the others will hardly be.
-        if limits.depth > 1 and kind in self._hopeless:
+        if kind in self._slow or (limits.depth > 1 and kind in self._hopeless):
             return None
         hints = {one.group.first.name for e in self.explained for one in e.trial.chosen}
+        started = time.monotonic()
         trials, nearest = search(origin.segment, groups, limits, hints=hints)
         self.failed[origin.path] = (origin, nearest)
         if not trials:
             if limits.depth > 1:
                 self._hopeless.add(kind)
+            if time.monotonic() - started > _SLOW_S:
+                self._slow.add(kind)
             return None
         return self._judge.choose(origin, trials)
 
