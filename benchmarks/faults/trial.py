@@ -261,10 +261,10 @@ def _least_residual(prepared: _Prepared, candidate: Path) -> str:
     engine = Engine(Ground(prepared.reference.tape, theirs))
     for origin in engine.look():
         groups = group(propose_all(View(origin.segment)))
-        _, nearest = search(origin.segment, groups, Limits(depth=1))
-        if nearest is None:
+        found = search(origin.segment, groups, Limits(depth=1))
+        if found.nearest is None:
             return ""
-        first = nearest.chosen[0].group.first
+        first = found.nearest.chosen[0].group.first
         return f"{first.family}.{first.parameter}"
     return ""
 

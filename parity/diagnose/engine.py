@@ -18,6 +18,7 @@ from parity.diagnose.search import Chosen, Limits, Trial, holds, search
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
 from parity.localize.local_errors import Local
+from parity.localize.segment import Segment
 from parity.tensors import Role
 
 __all__ = ["Engine"]
@@ -61,6 +62,7 @@ class Engine:
         self._floors: dict[str, float] = {}
         self._hopeless: set[str] = set()
         self._slow: set[str] = set()
+        self._tried: dict[str, tuple[object, list[Trial]]] = {}
         self._doubtful: set[str] = set()
         self._activated: list[tuple[Explained, dict[int, list[Edit]]]] = []
 
@@ -182,15 +184,27 @@ class Engine:
             return None
         hints = {one.group.first.name for e in self.explained for one in e.trial.chosen}
         started = time.monotonic()
-        trials, nearest = search(origin.segment, groups, limits, hints=hints)
-        self.failed[origin.path] = (origin, nearest)
-        if not trials:
+        state = (origin.segment.tap.key, self._changes_in(origin.segment))
+        before = self._tried.get(origin.path)
+        alone = before[1] if before is not None and before[0] == state else None
+        found = search(origin.segment, groups, limits, hints=hints, alone=alone)
+        self.failed[origin.path] = (origin, found.nearest)
+        if not found.trials:
+            self._tried[origin.path] = (state, found.alone)
             if limits.depth > 1:
                 self._hopeless.add(kind)
             if time.monotonic() - started > _SLOW_S:
                 self._slow.add(kind)
             return None
-        return self._judge.choose(origin, trials)
+        self._tried.pop(origin.path, None)
+        return self._judge.choose(origin, found.trials)
+
+    def _changes_in(self, segment: Segment) -> tuple[tuple[int, int], ...]:
+        """How many changes are made already to which operations of a segment."""
+        active = self.ground.active
+        return tuple(
+            (n, len(active[n])) for n in (*segment.nodes, ~segment.tap_number) if n in active
+        )
 
     def _known_again(self, origin: Origin, groups: Sequence[Group]) -> Explained | None:
         """What explained another place of the same kind, if it explains this one."""

@@ -16,7 +16,7 @@ from parity.localize.execute import Edit
 from parity.localize.local_errors import relative_error
 from parity.localize.segment import Segment
 
-__all__ = ["Chosen", "Limits", "Trial", "alpha", "holds", "search", "tell_apart"]
+__all__ = ["Chosen", "Found", "Limits", "Trial", "alpha", "holds", "search", "tell_apart"]
 
 # In sets of changes: only the most promising of those that are solved for, nothing far-fetched,
 # and nothing that is too small beside the error to be seen.
@@ -37,7 +37,8 @@ class Limits:
     Attributes:
         depth: most changes that are tried together.
         beam: how many sets of changes are followed from one depth to the next.
-        seconds: wall time of one search.
+        seconds: wall time of one search for several changes together; where trying each alone
+            took longer, so may this.
     """
 
     depth: int = 4
@@ -70,10 +71,12 @@ class Trial:
     Attributes:
         chosen: the changes, in the order in which they were found.
         error: relative L2 of the candidate against the changed reference.
+        effect: relative L2 of the changed reference against the reference, of a single change.
     """
 
     chosen: tuple[Chosen, ...]
     error: float
+    effect: float = math.nan
 
     @property
     def cost(self) -> float:
@@ -91,13 +94,29 @@ class Trial:
         return frozenset(one.group.key for one in self.chosen)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a search found.
+
+    Attributes:
+        trials: all of the least number of changes that explain the tap, the most likely first.
+        nearest: the single change that comes nearest, for a report.
+        alone: what came of each change by itself.
+    """
+
+    trials: list[Trial]
+    nearest: Trial | None
+    alone: list[Trial]
+
+
 def search(
     segment: Segment,
     groups: Sequence[Group],
     limits: Limits | None = None,
     *,
     hints: Collection[str] = (),
-) -> tuple[list[Trial], Trial | None]:
+    alone: Sequence[Trial] | None = None,
+) -> Found:
     """Trials that explain a tap down to its noise floor, fewest changes first.
 
     Args:
@@ -105,12 +124,12 @@ def search(
         groups: what may be changed.
         limits: how far to go.
         hints: names of hypotheses that hold elsewhere, and are likely to hold here too.
+        alone: what came of each change alone, if it was tried before.
 
     Returns:
-        All trials of the least number of changes that explain the tap, the most likely first; and
-        the single change that comes nearest if none does, for a report.
+        What was found.
     """
-    return _Search(segment, groups, limits or Limits(), hints).go()
+    return _Search(segment, groups, limits or Limits(), hints).go(alone)
 
 
 class _Search:
@@ -120,15 +139,18 @@ class _Search:
         self.segment = segment
         self.limits = limits
         self.hints = hints
-        self.stop_at = time.monotonic() + limits.seconds
+        self.stop_at = math.inf
         self.nearest: Trial | None = None
         self._seen: set[frozenset[tuple[str, str, str]]] = set()
         self._pool: list[Group] = list(groups)
         self._effects: dict[int, float] = {}
 
-    def go(self) -> tuple[list[Trial], Trial | None]:
+    def go(self, alone: Sequence[Trial] | None) -> Found:
+        started = time.monotonic()
         start = Trial((), self.segment.error)
-        found = self._alone(start)
+        singles = found = self._alone(start) if alone is None else self._again(alone)
+        now = time.monotonic()
+        self.stop_at = now + max(self.limits.seconds, now - started)
         self.nearest = min(found, key=lambda t: t.error, default=None)
         states = [start]
         for depth in range(self.limits.depth):
@@ -140,16 +162,24 @@ class _Search:
                 found += [self._settled(trial) for trial in self._beam(found)]
             accepted = [t for t in found if holds(self.segment, t) and self._needs_all(t)]
             if accepted:
-                return sorted(accepted, key=lambda t: (t.cost, t.error)), self.nearest
+                accepted.sort(key=lambda t: (t.cost, t.error))
+                return Found(accepted, self.nearest, singles)
             if not depth:
                 hinted = self._hinted(start)
                 if holds(self.segment, hinted) and self._needs_all(hinted):
-                    return [hinted], self.nearest
+                    return Found([hinted], self.nearest, singles)
                 found = [*found, hinted]
             states = self._beam(found)
             if not states or time.monotonic() > self.stop_at:
                 break
-        return [], self.nearest
+        return Found([], self.nearest, singles)
+
+    def _again(self, alone: Sequence[Trial]) -> list[Trial]:
+        """What came of each change alone in an earlier search of the same tap."""
+        self._pool = [trial.chosen[0].group for trial in alone]
+        self._seen.update(trial.names for trial in alone)
+        self._effects = {id(t.chosen[0].group): t.effect for t in alone}
+        return list(alone)
 
     def _alone(self, start: Trial) -> list[Trial]:
         """Each change by itself, and how much it changes."""
@@ -159,8 +189,9 @@ class _Search:
             if trial is None:
                 continue
             self._seen.add(trial.names)
-            self._effects[id(group)] = self._effect(trial)
-            found.append(trial)
+            effect = self._effect(trial)
+            self._effects[id(group)] = effect
+            found.append(replace(trial, effect=effect))
         return found
 
     def _effect(self, trial: Trial) -> float:
