@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,10 @@ EXAMPLES = """\b
 Examples:
   parity backends
   parity backends check files --option folder=dumps/
-  parity backends check my_port.backend:MyBackend --case short.toml"""
+  parity backends check my_port.backend:MyBackend --case short.toml
+  parity backends check target/release/libmy_port.so --array x=x.npy"""
+
+_LIBRARIES = frozenset({".so", ".dylib", ".dll"})
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]-[/]"}
 
@@ -49,7 +53,7 @@ def command(context: click.Context, *, json_: bool) -> int:
 @case_options
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def check(backend: str, options: tuple[str, ...], *, json_: bool, **given: Any) -> int:
-    """Run the conformance suite on BACKEND, a name or module:attribute.
+    """Run the conformance suite on BACKEND, a name, module:attribute, or shared library.
 
     Exit status: 0 it conforms, 1 it does not.
     """
@@ -57,6 +61,8 @@ def check(backend: str, options: tuple[str, ...], *, json_: bool, **given: Any) 
     from parity.backends.conformance import Status, Subject, examine  # noqa: PLC0415
 
     chosen = assignments("--option", options)
+    if Path(backend).suffix in _LIBRARIES:
+        backend, chosen = "native", {"library": backend, **chosen}
 
     def make() -> Any:
         return load(backend, chosen, python_path=["."])

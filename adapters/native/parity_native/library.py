@@ -1,0 +1,195 @@
+"""A candidate's shared library, loaded into this process."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.backends import Capabilities, CaptureSink
+from parity.errors import BackendError, InputError
+from parity.tensors import Case, TapKey, TapPlan
+from parity_native import abi
+from parity_native.abi import Status
+from parity_native.listener import Listener
+from parity_native.views import Array, Lent
+
+__all__ = ["Candidate", "capabilities_of", "check_file"]
+
+_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "parity_abi_version": (ctypes.c_uint32, ()),
+    "parity_open": (ctypes.c_int32, (ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p))),
+    "parity_describe": (ctypes.c_char_p, (ctypes.c_void_p,)),
+    "parity_run": (
+        ctypes.c_int32,
+        (ctypes.c_void_p, ctypes.POINTER(abi.Tensor), ctypes.c_size_t, abi.OnTap, ctypes.c_void_p),
+    ),
+    "parity_last_error": (ctypes.c_char_p, (ctypes.c_void_p,)),
+    "parity_close": (None, (ctypes.c_void_p,)),
+}
+_HEADER = "adapters/native/include/parity_candidate.h"
+
+# A candidate may call its tap from a thread that it forgot to end: a tap is never let go.
+_listeners: list[Listener] = []
+
+
+def capabilities_of(description: Mapping[str, Any]) -> Capabilities:
+    """What a candidate says it can do."""
+    says = description.get("capabilities", {})
+    return Capabilities(
+        inject=bool(says.get("inject", False)),
+        states=bool(says.get("states", False)),
+        streaming=bool(says.get("streaming", False)),
+        devices=tuple(says.get("devices", ("cpu",))),
+    )
+
+
+def check_file(library: Path) -> None:
+    """Raise `InputError` where there is no such file."""
+    if not library.is_file():
+        raise InputError(
+            "no such library",
+            where=str(library),
+            hint="build it first (`make native` builds those of this repository)",
+        )
+
+
+class Candidate:
+    """An open candidate.
+
+    Args:
+        library: the shared library.
+        options: the configuration that it is opened with.
+
+    Raises:
+        InputError: there is no such file, or the candidate cannot use the options.
+        BackendError: it is no library, of another ABI version, or fails to open.
+    """
+
+    def __init__(self, library: Path, options: Mapping[str, object]) -> None:
+        check_file(library)
+        self._where = str(library)
+        self._library = self._load(library)
+        self._handle = ctypes.c_void_p()
+        status = self._library.parity_open(
+            json.dumps(dict(options)).encode(), ctypes.byref(self._handle)
+        )
+        if status != Status.OK:
+            error = self._failure(status, "parity_open")
+            self.close()
+            raise error
+        if not self._handle:
+            raise self._broken("parity_open said PARITY_OK and gave no candidate")
+        self.description = self._describe()
+
+    def facts(self) -> dict[str, str | int | float | bool]:
+        """What it says about itself, as a capture takes it."""
+        facts = {"implementation": self.description["name"], **self.description["facts"]}
+        return {name: fact for name, fact in facts.items() if isinstance(fact, str | int | float)}
+
+    def run(
+        self,
+        case: Case,
+        plan: TapPlan,
+        sink: CaptureSink,
+        replacements: Mapping[TapKey, Array],
+        max_bytes: int,
+    ) -> None:
+        """Run `case`, and hand what `plan` wants to `sink`, as views of the candidate's memory.
+
+        Raises:
+            InputError: the candidate cannot use the case, or a replacement does not fit.
+            BackendError: it failed, or broke its contract.
+        """
+        lent = _inputs(case)
+        inputs = (abi.Tensor * len(lent))(*(one.tensor for one in lent))
+        listener = Listener(plan, sink, replacements, max_bytes)
+        _listeners.append(listener)
+        status = self._library.parity_run(self._handle, inputs, len(lent), listener.function, None)
+        if listener.error is None and status != Status.OK:
+            raise listener.located(self._failure(status, "parity_run"))
+        listener.finish()
+
+    def close(self) -> None:
+        """Let the candidate go; the library stays loaded, because unloading is rarely safe."""
+        if self._handle:
+            self._library.parity_close(self._handle)
+            self._handle = ctypes.c_void_p()
+
+    def _load(self, path: Path) -> ctypes.CDLL:
+        try:
+            library = ctypes.CDLL(str(path.resolve()))
+        except OSError as error:
+            raise BackendError(
+                f"cannot be loaded: {error}",
+                where=self._where,
+                hint="`file` says what it is; `ldd` what it lacks",
+            ) from error
+        for name, (result, arguments) in _FUNCTIONS.items():
+            if not hasattr(library, name):
+                raise self._broken(f"exports no function {name}")
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+            if name == "parity_abi_version" and (version := function()) != abi.ABI_VERSION:
+                raise BackendError(
+                    f"is built for version {version} of the ABI; this parity knows version "
+                    f"{abi.ABI_VERSION}",
+                    where=self._where,
+                    hint=f"build it again with {_HEADER} of this version",
+                )
+        return library
+
+    def _describe(self) -> dict[str, Any]:
+        raw = self._library.parity_describe(self._handle)
+        try:
+            found = json.loads(raw or b"")
+            if not (found["name"] and found["facts"]["framework"]):
+                raise KeyError("name")
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._broken(
+                "parity_describe gave no JSON object with `name` and `facts.framework`"
+            ) from error
+        return dict(found)
+
+    def _failure(self, status: int, function: str) -> BackendError | InputError:
+        raw = self._library.parity_last_error(self._handle) if self._handle else None
+        said = (raw or b"").decode(errors="replace") or "it did not say why"
+        if status == Status.BAD_INPUT:
+            return InputError(said, where=self._where)
+        if status == Status.PANIC:
+            return BackendError(f"the candidate panicked: {said}", where=self._where)
+        if status == Status.ERROR:
+            return BackendError(f"the candidate failed: {said}", where=self._where)
+        return self._broken(f"{function} returned the status {status}, which means nothing here")
+
+    def _broken(self, what: str) -> BackendError:
+        return BackendError(what, where=self._where, hint=f"see {_HEADER}")
+
+
+def _inputs(case: Case) -> list[Lent]:
+    """A case as `parity_run` takes it; its arrays are lent without a copy."""
+    draws = case.noise
+    about = {
+        "name": case.name,
+        "inputs": dict(case.inputs),
+        "seed": case.seed,
+        "noise": None
+        if draws is None
+        else [
+            {
+                "distribution": draw.distribution,
+                "site": draw.site,
+                "phase": draw.phase,
+                "parameters": dict(draw.parameters),
+            }
+            for draw in draws
+        ],
+    }
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    arrays = [Lent(f"arrays.{name}", array) for name, array in case.arrays.items()]
+    noise = [Lent(f"noise.{number}", draw.values) for number, draw in enumerate(draws or ())]
+    return [Lent("case", text), *arrays, *noise]

@@ -1,0 +1,104 @@
+/* A candidate that names one good tensor, `first`, and then does what its configuration says. */
+#include "parity_candidate.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct parity_candidate {
+    char what[64];
+};
+
+static const int64_t SHAPE[] = {2, 3};
+static const float DATA[] = {1, 2, 3, 4, 5, 6};
+
+#ifndef VERSION
+#define VERSION PARITY_ABI_VERSION
+#endif
+
+uint32_t parity_abi_version(void) { return VERSION; }
+
+int32_t parity_open(const char *config, parity_candidate **candidate) {
+    const char *key = strstr(config, "\"do\": \"");
+    *candidate = calloc(1, sizeof **candidate);
+    if (key != NULL) strncpy((*candidate)->what, key + 7, strcspn(key + 7, "\""));
+    return strcmp((*candidate)->what, "not_open") == 0 ? PARITY_ERROR : PARITY_OK;
+}
+
+const char *parity_describe(parity_candidate *candidate) {
+    if (strcmp(candidate->what, "no_json") == 0) return "certainly!";
+    return "{\"name\": \"bad\", \"facts\": {\"framework\": \"c\"}, \"capabilities\": {\"inject\": true}}";
+}
+
+const char *parity_last_error(parity_candidate *candidate) {
+    return candidate->what[0] == 'p' ? "index out of bounds" : "the weights are gone";
+}
+
+void parity_close(parity_candidate *candidate) { free(candidate); }
+
+static parity_on_tap tap_of_thread;
+static void *from_thread(void *ctx) {
+    parity_tap tap = {0};
+    tap.tensor = (parity_tensor){"from_thread", PARITY_FLOAT32, 2, SHAPE, NULL, DATA};
+    tap_of_thread(ctx, &tap, NULL);
+    return NULL;
+}
+
+/* Outlives the run, and calls its tap when that is over. */
+static void *too_late(void *ctx) {
+    usleep(300000);
+    return from_thread(ctx);
+}
+
+int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, size_t n,
+                   parity_on_tap on_tap, void *ctx) {
+    const int64_t negative[] = {-2, 3}, huge[] = {1LL << 40, 1LL << 40}, far[] = {1LL << 50, 1};
+    const char *what = candidate->what;
+    parity_tap tap = {0};
+    parity_tensor *t = &tap.tensor;
+    pthread_t thread;
+    (void)inputs, (void)n;
+    tap.role = PARITY_ROLE_OUTPUT;
+    tap.step = -1;
+    *t = (parity_tensor){"first", PARITY_FLOAT32, 2, SHAPE, NULL, DATA};
+    on_tap(ctx, &tap, NULL);
+    t->name = "second";
+    if (strcmp(what, "segfault") == 0) *(volatile int *)8 = 1;
+    if (strcmp(what, "abort") == 0) abort();
+    if (strcmp(what, "exit") == 0) _exit(3);
+    if (strcmp(what, "loop") == 0)
+        for (volatile int i = 0;; i++) {}
+    if (strcmp(what, "allocate") == 0)
+        for (;;) {
+            char *block = malloc(8 << 20);
+            if (block == NULL) abort();
+            memset(block, 1, 8 << 20);
+        }
+    if (strcmp(what, "error") == 0) return PARITY_ERROR;
+    if (strcmp(what, "panic") == 0) return PARITY_PANIC;
+    if (strcmp(what, "status") == 0) return 77;
+    if (strcmp(what, "null_tap") == 0) return on_tap(ctx, NULL, NULL), PARITY_OK;
+    if (strcmp(what, "negative") == 0) t->shape = negative;
+    if (strcmp(what, "huge") == 0) t->shape = huge;
+    if (strcmp(what, "far") == 0) t->strides = far;
+    if (strcmp(what, "rank") == 0) t->rank = 4000000000u;
+    if (strcmp(what, "null_shape") == 0) t->shape = NULL;
+    if (strcmp(what, "null_data") == 0) t->data = NULL;
+    if (strcmp(what, "dtype") == 0) t->dtype = 99;
+    if (strcmp(what, "role") == 0) tap.role = 99;
+    if (strcmp(what, "kind") == 0) tap.kind = 99;
+    if (strcmp(what, "null_name") == 0) t->name = NULL;
+    if (strcmp(what, "not_utf8") == 0) t->name = "\xff\xfe";
+    if (strcmp(what, "dangling_name") == 0) t->name = (const char *)16;
+    if (strcmp(what, "dangling_data") == 0) t->data = (const void *)16;
+    if (strcmp(what, "thread") == 0 || strcmp(what, "late") == 0) {
+        tap_of_thread = on_tap;
+        int late = what[0] == 'l';
+        pthread_create(&thread, NULL, late ? too_late : from_thread, ctx);
+        if (!late) pthread_join(thread, NULL);
+        return PARITY_OK;
+    }
+    on_tap(ctx, &tap, NULL);
+    return PARITY_OK;
+}

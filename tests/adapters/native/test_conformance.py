@@ -1,0 +1,69 @@
+"""The C example keeps the contract of a backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parity.backends import MemorySink
+from parity.backends.conformance import BackendConformance, Subject
+from parity.cli.main import main
+from parity.tensors import Case, TapPlan, TensorSpec
+from parity_native.backend import NativeBackend
+
+
+class TestExampleInC(BackendConformance):
+    @pytest.fixture(autouse=True)
+    def _example(self, mlp: Path, case: Case) -> None:
+        self.library, self.case = mlp, case
+
+    def subject(self) -> Subject:
+        return Subject(
+            # Isolation costs a process a run; test_apart.py shows that it changes nothing.
+            make=lambda: NativeBackend(library=self.library, isolate=False),
+            case=self.case,
+            expected={"hidden:output": TensorSpec("float32", (3, 8))},
+            bad_case=Case("none"),
+        )
+
+
+def recorded(backend: NativeBackend, case: Case) -> MemorySink:
+    sink = MemorySink()
+    backend.capture(case, TapPlan(), sink)
+    return sink
+
+
+def test_a_process_of_its_own_changes_nothing(mlp, case):
+    apart = recorded(NativeBackend(library=mlp), case)
+    here = recorded(NativeBackend(library=mlp, isolate="no"), case)
+    assert [(r.key, r.step, r.array.tobytes()) for r in apart.records] == [
+        (r.key, r.step, r.array.tobytes()) for r in here.records
+    ]
+    assert apart.facts == here.facts
+    assert len(apart.records) == 6
+
+
+def test_it_computes_what_it_says(mlp, case):
+    sink = recorded(NativeBackend(library=mlp, isolate=False), case)
+    hidden, activation = sink.records[0].array, sink.records[1].array
+    np.testing.assert_allclose(activation, np.tanh(hidden), rtol=1e-6)
+
+
+def test_other_input_gives_another_run(mlp, case):
+    backend = NativeBackend(library=mlp, isolate=False)
+    changed = replace(case, arrays={"x": case.arrays["x"] + 1})
+    before, after = recorded(backend, case), recorded(backend, changed)
+    assert not np.array_equal(before["(root)"], after["(root)"])
+
+
+def test_the_command_line_takes_the_library_itself(mlp, case, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", case.arrays["x"])
+    with pytest.raises(SystemExit, match="0"):
+        main(
+            ["backends", "check", str(mlp), "--array", f"x={tmp_path / 'x.npy'}",
+             "--option", "isolate=false"]
+        )  # fmt: skip
+    assert capsys.readouterr().out.endswith("it conforms\n")

@@ -1,0 +1,137 @@
+"""Candidates that break: each is an error that says what happened, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from parity.backends import MemorySink
+from parity.cli.main import main
+from parity.errors import BackendError, CandidateCrashedError, InputError, ParityError
+from parity.store import open_capture
+from parity.tensors import Case, TapPlan
+from parity_native.backend import NativeBackend
+
+DEADLY = {
+    "segfault": ({}, r"died of SIGSEGV.*after 1 taps, the last of them first:output#0"),
+    "abort": ({}, r"died of SIGABRT.*after 1 taps, the last of them first:output#0"),
+    "exit": ({}, r"left with status 3.*after 1 taps"),
+    "loop": ({"timeout_s": 20}, r"no end after 20 s.*after 1 taps, the last of them first"),
+    "allocate": ({"memory_limit_mb": 600}, r"(ran out of memory|SIGABRT|SIGKILL).*after 1 taps"),
+    "dangling_name": ({}, r"died of SIGSEGV.*after 1 taps"),
+    "dangling_data": ({}, r"died of SIGSEGV.*after 1 taps"),
+}
+BROKEN = {
+    "error": "the candidate failed: the weights are gone, after 1 taps, the last of them first",
+    "panic": "the candidate panicked: index out of bounds, after 1 taps",
+    "status": "returned the status 77",
+    "null_tap": "called the tap with NULL",
+    "negative": r"second: .* the shape \[-2, 3\] has an extent below zero, after 1 taps",
+    "huge": r"second: .* makes more than 17179869184 bytes",
+    "far": "second: .* strides reach over more than",
+    "rank": "second: .* 4000000000 axes; at most 32",
+    "null_shape": r"second: .* no shape \(NULL\) for 2 axes",
+    "null_data": r"second: .* no data \(NULL\)",
+    "dtype": "second: .* unknown element type 99",
+    "role": "second: .* unknown role 99",
+    "kind": "second: .* unknown kind 99",
+    "null_name": "without a name",
+    "not_utf8": "a name is not UTF-8",
+}
+
+
+def recorded(sink: MemorySink) -> list[str]:
+    return [str(record.key) for record in sink.records]
+
+
+@pytest.mark.parametrize("what", DEADLY)
+def test_a_candidate_that_dies_is_reported(what, misbehaving):
+    options, message = DEADLY[what]
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, do=what, **options)
+    with pytest.raises(CandidateCrashedError, match=message):
+        backend.capture(Case("any"), TapPlan(), sink)
+    assert recorded(sink) == ["first:output#0"]
+    assert sink["first"].tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_candidate_that_breaks_the_contract_is_reported(what, misbehaving):
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, isolate=False, do=what)
+    with pytest.raises(BackendError, match=BROKEN[what]):
+        backend.capture(Case("any"), TapPlan(), sink)
+    assert recorded(sink) == ["first:output#0"]
+
+
+def test_the_same_report_comes_out_of_another_process(misbehaving):
+    sink = MemorySink()
+    with pytest.raises(BackendError, match=BROKEN["null_data"]):
+        NativeBackend(library=misbehaving, do="null_data").capture(Case("any"), TapPlan(), sink)
+    assert recorded(sink) == ["first:output#0"]
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_a_tap_from_another_thread_is_taken(misbehaving, isolate):
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, isolate=isolate, do="thread")
+    backend.capture(Case("any"), TapPlan(), sink)
+    assert recorded(sink) == ["first:output#0", "from_thread:tap#0"]
+
+
+def test_a_tap_that_comes_after_the_run_is_not_taken(misbehaving):
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, isolate=False, do="late")
+    backend.capture(Case("any"), TapPlan(), sink)
+    backend.capture(Case("again"), TapPlan(), MemorySink())
+    time.sleep(0.6)
+    assert recorded(sink) == ["first:output#0"]
+
+
+@pytest.mark.parametrize(
+    ("what", "message"), [("not_open", "the weights are gone"), ("no_json", "gave no JSON object")]
+)
+def test_a_candidate_that_does_not_open_is_reported(what, message, misbehaving):
+    with pytest.raises(BackendError, match=message):
+        NativeBackend(library=misbehaving, isolate=False, do=what)
+
+
+def test_another_version_of_the_abi_is_refused(compile_c, request):
+    library = compile_c(request.path.with_name("misbehaving.c"), "-DVERSION=2u")
+    with pytest.raises(BackendError, match="version 2 of the ABI; this parity knows version 1"):
+        NativeBackend(library=library, isolate=False)
+
+
+def test_what_is_no_library_is_refused(tmp_path, compile_c):
+    with pytest.raises(InputError, match="no such library"):
+        NativeBackend(library=tmp_path / "none.so")
+    text, empty = tmp_path / "text.so", tmp_path / "empty.c"
+    text.write_text("hello")
+    with pytest.raises(BackendError, match="cannot be loaded"):
+        NativeBackend(library=text, isolate=False)
+    empty.write_text("int nothing;")
+    with pytest.raises(BackendError, match="exports no function parity_abi_version"):
+        NativeBackend(library=compile_c(empty), isolate=False)
+
+
+@pytest.mark.parametrize("isolate", ["true", "false"])
+def test_a_crash_in_the_command_line_leaves_a_capture_and_status_2(
+    misbehaving, tmp_path, isolate, capsys
+):
+    path = tmp_path / "crashed.h5"
+    with pytest.raises(SystemExit, match="2"):
+        main(
+            ["capture", "--backend", "native", "--option", f"library={misbehaving}",
+             "--option", "do=segfault", "--option", f"isolate={isolate}", "-o", str(path)]
+        )  # fmt: skip
+    assert "SIGSEGV" in capsys.readouterr().err
+    with open_capture(path) as capture:
+        assert not capture.complete
+        assert capture["first"].output[0].tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_options_that_cannot_be_used(misbehaving):
+    for options in ({"isolate": "perhaps"}, {"timeout_s": "soon"}):
+        with pytest.raises(ParityError, match=r"neither true|not a number"):
+            NativeBackend(library=misbehaving, **options)
