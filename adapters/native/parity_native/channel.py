@@ -40,8 +40,10 @@ class ChannelClosedError(Exception):
 
 
 class _Message(msgspec.Struct, array_like=True):
-    """A record, a draw, or facts. Where its tensor lies: at `offset` of the ring, in a file of its
-    own where `file` names one, or behind the message in the socket.
+    """A record, a draw, or facts.
+
+    Its tensor lies at `offset` of the ring, in a file of its own where `file` names one, or behind
+    the message in the socket.
     """
 
     kind: str

@@ -1,5 +1,7 @@
 //! The structures and numbers of `parity_candidate.h`, version 1.
 
+#![allow(missing_docs)] // the header documents every field
+
 use std::ffi::{c_char, c_void};
 
 pub const ABI_VERSION: u32 = 1;
@@ -8,7 +10,6 @@ pub const TENSOR: u32 = 0;
 pub const ASK: u32 = 1;
 pub const NOISE: u32 = 2;
 
-pub const CONTINUE: i32 = 0;
 pub const STOP: i32 = 1;
 pub const REPLACE: i32 = 2;
 pub const SKIP: i32 = 3;

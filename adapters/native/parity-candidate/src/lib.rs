@@ -18,7 +18,7 @@ pub use describe::Description;
 pub use error::Error;
 pub use point::{Point, Role};
 pub use record::{Element, Record, Values, View};
-pub use tap::{Phase, Tap};
+pub use tap::{Named, Phase, Tap};
 
 /// What everything in this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

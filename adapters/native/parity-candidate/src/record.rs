@@ -12,6 +12,25 @@ pub trait Element: Copy + seal::Sealed {
     const CODE: u32;
 }
 
+/// Name and size of the element types, by their number in the header.
+pub(crate) fn type_of(code: u32) -> (&'static str, usize) {
+    match code {
+        1 => ("bool", 1),
+        2 => ("int8", 1),
+        3 => ("int16", 2),
+        4 => ("int32", 4),
+        5 => ("int64", 8),
+        6 => ("uint8", 1),
+        7 => ("uint16", 2),
+        8 => ("uint32", 4),
+        9 => ("uint64", 8),
+        10 => ("float16", 2),
+        11 => ("bfloat16", 2),
+        12 => ("float32", 4),
+        _ => ("float64", 8),
+    }
+}
+
 macro_rules! elements {
     ($($(#[$gate:meta])* $kind:ty => $code:expr),* $(,)?) => {$(
         $(#[$gate])*
@@ -61,7 +80,7 @@ impl<'a> View<'a> {
         strides: Option<&'a [isize]>,
     ) -> Result<Self> {
         let fits = match strides {
-            None => values.len() == shape.iter().product(),
+            None => values.len() == shape.iter().product::<usize>(),
             Some(steps) => steps.len() == shape.len() && reach(shape, steps, values.len()),
         };
         if !fits {
@@ -72,6 +91,44 @@ impl<'a> View<'a> {
         }
         let data = values.as_ptr().cast();
         Ok(Self { code: T::CODE, shape, strides, data, marker: std::marker::PhantomData })
+    }
+}
+
+impl View<'_> {
+    /// The extent of each axis.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    /// The element type, by numpy's name: `float32`.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        type_of(self.code).0
+    }
+
+    /// The elements in C order, as they lie in memory.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let (count, size) = (self.shape.iter().product::<usize>(), type_of(self.code).1);
+        let mut bytes = Vec::with_capacity(count * size);
+        for number in 0..count {
+            let place = self.place(number) * size;
+            // SAFETY: making the view has shown that every place lies inside the elements.
+            bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(self.data.add(place), size) });
+        }
+        bytes
+    }
+
+    /// Where the element of that number, in C order, lies.
+    fn place(&self, mut number: usize) -> usize {
+        let Some(strides) = self.strides else { return number };
+        let mut place = 0;
+        for (&extent, &step) in self.shape.iter().zip(strides).rev() {
+            place += number % extent * step as usize;
+            number /= extent;
+        }
+        place
     }
 }
 
@@ -119,7 +176,7 @@ pub trait Record: Sized {
 /// Every pattern of bits that `bytes` holds must be a value of `T`.
 unsafe fn elements_of<T: Element>(bytes: &[u8]) -> Vec<T> {
     let count = bytes.len() / size_of::<T>();
-    let mut values = Vec::with_capacity(count);
+    let mut values: Vec<T> = Vec::with_capacity(count);
     // SAFETY: there is room for `count` elements, all of which are written; the caller vouches for
     // their bits.
     unsafe {

@@ -3,7 +3,7 @@
 #[cfg(feature = "capture")]
 pub(crate) use on::Listener;
 
-use crate::{Point, Record, Result};
+use crate::{Point, Record, Result, Role, View};
 use std::cell::{Cell, RefCell};
 
 /// What a running candidate hands its tensors to.
@@ -11,13 +11,40 @@ use std::cell::{Cell, RefCell};
 /// Without the feature `capture` its methods are empty, and compile to nothing.
 pub struct Tap<'a> {
     #[cfg(feature = "capture")]
-    listener: Option<Listener>,
+    listener: Option<Listener<'a>>,
     phase: RefCell<String>,
     step: Cell<i64>,
     marker: std::marker::PhantomData<&'a ()>,
 }
 
-impl Tap<'_> {
+/// Everything about a tensor but its elements.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// Dotted path.
+    pub path: &'a str,
+    /// What it was there.
+    pub role: Role,
+    /// Which of several of that role; empty for the only one.
+    pub slot: &'a str,
+    /// The phase; empty outside of phases.
+    pub phase: &'a str,
+    /// The step, or -1.
+    pub step: i64,
+}
+
+impl<'a> Tap<'a> {
+    /// A tap that hands everything to a function, for running the port by itself. Without the
+    /// feature `capture` the function is never called.
+    pub fn watching(watch: impl Fn(&Named<'_>, View<'_>) -> Result<()> + 'a) -> Self {
+        #[cfg(feature = "capture")]
+        return Self { listener: Some(Listener::Near(Box::new(watch))), ..Self::none() };
+        #[cfg(not(feature = "capture"))]
+        {
+            drop(watch);
+            Self::none()
+        }
+    }
+
     /// A tap that hands nothing to anybody, for running the port by itself.
     #[must_use]
     pub fn none() -> Self {
@@ -125,19 +152,41 @@ mod on {
 
     use super::Tap;
     use crate::abi::{self, OnTap, TapCall};
-    use crate::{Error, Point, Result, Role, View};
+    use crate::record::type_of;
+    use crate::{Error, Named, Point, Result, Role, View};
 
-    /// The far side, and what it has said about paths: yes or no for each role.
-    pub(crate) struct Listener {
+    /// Who hears a tap.
+    pub(crate) enum Listener<'a> {
+        Far(Far),
+        Near(Box<Watch<'a>>),
+    }
+
+    pub(crate) type Watch<'a> = dyn Fn(&Named<'_>, View<'_>) -> Result<()> + 'a;
+
+    impl Listener<'_> {
+        pub(super) fn wants(&self, point: Point<'_>) -> Result<bool> {
+            match self {
+                Self::Far(far) => far.wants(point),
+                Self::Near(_) => Ok(true),
+            }
+        }
+
+        pub(super) fn draw(&self, distribution: &str, phase: &str, view: View<'_>) -> Result<()> {
+            match self {
+                Self::Far(far) => far.draw(distribution, phase, view),
+                Self::Near(_) => Ok(()),
+            }
+        }
+    }
+
+    /// The far side of the header, and what it has said about paths: yes or no for each role.
+    pub(crate) struct Far {
         on_tap: OnTap,
         ctx: *mut c_void,
         wanted: RefCell<HashMap<String, [Option<bool>; 5]>>,
     }
 
-    impl Listener {
-        pub(crate) fn new(on_tap: OnTap, ctx: *mut c_void) -> Self {
-            Self { on_tap, ctx, wanted: RefCell::default() }
-        }
+    impl Far {
 
         pub(super) fn wants(&self, point: Point<'_>) -> Result<bool> {
             // Asked once a path and run: a tap that nobody wants costs a look-up.
@@ -161,7 +210,7 @@ mod on {
             })
         }
 
-        pub(super) fn call(&self, call: &TapCall, replacement: &mut abi::Tensor) -> Result<i32> {
+        fn call(&self, call: &TapCall, replacement: &mut abi::Tensor) -> Result<i32> {
             // SAFETY: the header promises that function and context are good during the run, and
             // everything that `call` points to outlives this line.
             let answer = unsafe { (self.on_tap)(self.ctx, call, replacement) };
@@ -171,17 +220,27 @@ mod on {
 
     impl Tap<'_> {
         pub(crate) fn to(on_tap: Option<OnTap>, ctx: *mut c_void) -> Self {
-            Self { listener: on_tap.map(|on_tap| Listener::new(on_tap, ctx)), ..Self::none() }
+            let far = |on_tap| Listener::Far(Far { on_tap, ctx, wanted: RefCell::default() });
+            Self { listener: on_tap.map(far), ..Self::none() }
         }
 
         /// Hand a tensor over; what `put` makes of the replacement, if there is one.
         pub(super) fn hand_over<R>(
             &self,
-            listener: &Listener,
+            listener: &Listener<'_>,
             point: Point<'_>,
             view: View<'_>,
             put: impl FnOnce(&[u8]) -> Result<R>,
         ) -> Result<Option<R>> {
+            let listener = match listener {
+                Listener::Far(far) => far,
+                Listener::Near(watch) => {
+                    let phase = &self.phase.borrow();
+                    let (path, role, slot) = (point.path, point.role, point.slot);
+                    let step = Cell::get(&self.step);
+                    return watch(&Named { path, role, slot, phase, step }, view).map(|()| None);
+                }
+            };
             let (name, slot) = (text(point.path)?, text(point.slot)?);
             let phase = text(&self.phase.borrow())?;
             lend(view, name.as_ptr(), |tensor| {
@@ -218,18 +277,9 @@ mod on {
         if count == 0 || replacement.data.is_null() {
             return Ok(&[]);
         }
-        let size = count as usize * size_of_code(replacement.dtype);
+        let size = count as usize * type_of(replacement.dtype).1;
         // SAFETY: the header says that it is in C order and good until the next call of the tap.
         Ok(unsafe { std::slice::from_raw_parts(replacement.data.cast(), size) })
-    }
-
-    fn size_of_code(code: u32) -> usize {
-        match code {
-            1 | 2 | 6 => 1,
-            3 | 7 | 10 | 11 => 2,
-            4 | 8 | 12 => 4,
-            _ => 8,
-        }
     }
 
     fn lend<R>(
