@@ -1,0 +1,75 @@
+//! A tap that a port watches by itself: names, phases, steps, and elements as they lie in memory.
+#![cfg(feature = "capture")]
+
+use std::cell::RefCell;
+
+use parity_candidate::{Error, Point, Role, Tap, Values, View};
+
+type Seen = Vec<(String, Role, String, String, i64, Vec<u8>)>;
+
+fn watched(run: impl Fn(&Tap<'_>)) -> Seen {
+    let seen = RefCell::new(Vec::new());
+    let tap = Tap::watching(|named, view| {
+        let texts = [named.path, named.slot, named.phase].map(str::to_owned);
+        let [path, slot, phase] = texts;
+        seen.borrow_mut().push((path, named.role, slot, phase, named.step, view.bytes()));
+        Ok(())
+    });
+    run(&tap);
+    drop(tap);
+    seen.into_inner()
+}
+
+fn bytes(values: Vec<u8>) -> Values<u8> {
+    Values { shape: vec![values.len()], values }
+}
+
+#[test]
+fn phases_nest_and_steps_begin_anew() {
+    let seen = watched(|tap| {
+        tap.record("a", &bytes(vec![1])).unwrap();
+        let outer = tap.phase("outer");
+        tap.next_step();
+        {
+            let _inner = tap.phase("inner");
+            tap.next_step();
+            tap.next_step();
+            tap.record(Point::new("b", Role::State).slot("k"), &bytes(vec![2])).unwrap();
+        }
+        tap.record("c", &bytes(vec![3])).unwrap();
+        drop(outer);
+        tap.record("d", &bytes(vec![])).unwrap();
+    });
+    let found: Vec<_> = seen.iter().map(|s| (s.0.as_str(), s.1, s.2.as_str(), s.3.as_str(), s.4)).collect();
+    assert_eq!(
+        found,
+        [
+            ("a", Role::Output, "", "", -1),
+            ("b", Role::State, "k", "inner", 1),
+            ("c", Role::Output, "", "outer", 0),
+            ("d", Role::Output, "", "", -1),
+        ]
+    );
+}
+
+#[test]
+fn strided_elements_come_out_in_order() {
+    let values: Vec<u8> = (0..6).collect();
+    let view = View::strided(&values, &[3, 2], Some(&[1, 3])).unwrap();
+    assert_eq!(view.bytes(), [0, 3, 1, 4, 2, 5]);
+    assert_eq!(view.type_name(), "uint8");
+}
+
+#[test]
+fn a_shape_that_does_not_fit_is_refused() {
+    assert!(matches!(View::new(&[1u8, 2], &[3]), Err(Error::Failed(_))));
+    assert!(View::strided(&[1u8, 2], &[2, 2], Some(&[1, 1])).is_err());
+    assert!(View::strided(&[1u8, 2], &[2], Some(&[-1])).is_err());
+    assert!(View::strided::<u8>(&[], &[0, 5], Some(&[5, 1])).is_ok());
+}
+
+#[test]
+fn a_tap_of_nobody_hands_tensors_back() {
+    let given = bytes(vec![7]);
+    assert_eq!(Tap::none().pass("a", given.clone()).unwrap(), given);
+}
