@@ -1,6 +1,6 @@
 # One command sets everything up and runs the main job (make demo); one runs every check (make test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs fixtures table listening bench clean
+.PHONY: help setup demo test lint docs native fixtures table nativetable listening bench clean
 
 # uv installs exactly what uv.lock says. Where the machine has none, one is put into .tools/.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -33,7 +33,15 @@ test: $(filter .tools/bin/uv,$(UV))  ## set up, then lint, types, import layers 
 	@echo "setting up the environment (a few GB and some minutes the first time, a second afterwards)"
 	@$(SYNC) --extra whisper --group dev
 	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory native
 	$(RUN) pytest -n 2
+
+# Cargo reads .cargo/config.toml of the folder it runs in: what it builds goes into .cache/native.
+native:  ## build and test the Rust crates, where cargo exists
+	@if ! command -v cargo >/dev/null; then echo "no cargo: the Rust crates are neither built nor tested (https://rustup.rs)"; exit 0; fi; \
+	cd adapters/native && \
+	cargo build --release --locked --package pocket-tts-candle --features faults && \
+	cargo test --release --locked --workspace --features pocket-tts-candle/faults
 
 lint:  ## style, types and import layers
 	$(RUN) ruff check .

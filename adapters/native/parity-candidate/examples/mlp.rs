@@ -63,7 +63,8 @@ fn linear(x: &Values<f32>, weight: &[f32], out: usize) -> Values<f32> {
     let inner = x.shape[1];
     let dot = |row: &[f32], column: &[f32]| row.iter().zip(column).map(|(a, b)| a * b).sum::<f32>();
     let rows = x.values.chunks_exact(inner);
-    let values = rows.flat_map(|row| weight.chunks_exact(inner).map(move |column| dot(row, column)));
+    let values =
+        rows.flat_map(|row| weight.chunks_exact(inner).map(move |column| dot(row, column)));
     Values { values: values.collect(), shape: vec![x.shape[0], out] }
 }
 
@@ -88,8 +89,10 @@ impl<'a> Noise<'a> {
             return draw.ok_or_else(|| Error::bad_input("the noise tape is too short"));
         }
         // Knuth's linear congruential generator, MMIX's numbers.
-        self.state =
-            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         Ok((self.state >> 40) as f32 / (1u64 << 24) as f32)
     }
 }

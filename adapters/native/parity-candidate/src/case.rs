@@ -71,7 +71,8 @@ impl<'a> Case<'a> {
     /// When the case has no such array, or one of another type.
     pub fn array<T: Element>(&self, name: &str) -> Result<(&'a [T], Vec<usize>)> {
         let found = self.arrays.iter().find(|(known, _)| *known == name);
-        let (_, input) = found.ok_or_else(|| Error::bad_input(format!("the case has no array {name}")))?;
+        let (_, input) =
+            found.ok_or_else(|| Error::bad_input(format!("the case has no array {name}")))?;
         let values = input
             .values()
             .ok_or_else(|| Error::bad_input(format!("the array {name} is of another type")))?;

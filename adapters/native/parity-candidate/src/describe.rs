@@ -73,8 +73,11 @@ impl Description {
     /// As the header wants it.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let facts: Vec<_> =
-            self.facts.iter().map(|(name, value)| format!("{}:{}", quoted(name), quoted(value))).collect();
+        let facts: Vec<_> = self
+            .facts
+            .iter()
+            .map(|(name, value)| format!("{}:{}", quoted(name), quoted(value)))
+            .collect();
         let inputs: Vec<_> = self.inputs.iter().map(|name| quoted(name)).collect();
         format!(
             concat!(

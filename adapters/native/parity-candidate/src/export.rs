@@ -41,7 +41,9 @@ macro_rules! __export {
             }
 
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn parity_describe(candidate: *mut Handle<$candidate>) -> *const c_char {
+            unsafe extern "C" fn parity_describe(
+                candidate: *mut Handle<$candidate>,
+            ) -> *const c_char {
                 unsafe { $crate::export::describe(candidate) }
             }
 
@@ -57,7 +59,9 @@ macro_rules! __export {
             }
 
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn parity_last_error(candidate: *mut Handle<$candidate>) -> *const c_char {
+            unsafe extern "C" fn parity_last_error(
+                candidate: *mut Handle<$candidate>,
+            ) -> *const c_char {
                 unsafe { $crate::export::last_error(candidate) }
             }
 
@@ -108,17 +112,22 @@ mod on {
 
     fn said(panic: &(dyn Any + Send)) -> String {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+        text.or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".into())
     }
 
     pub unsafe fn open<C: Candidate>(config: *const c_char, handle: *mut *mut Handle<C>) -> i32 {
-        let mut opened =
-            Box::new(Handle { candidate: None, description: CString::default(), error: CString::default() });
+        let mut opened = Box::new(Handle {
+            candidate: None,
+            description: CString::default(),
+            error: CString::default(),
+        });
         let status = opened.guarded(|opened| {
             // SAFETY: the header promises text that ends with NUL.
             let config = unsafe { CStr::from_ptr(config) }.to_str().map_err(Error::bad_input)?;
             let candidate = C::open(config)?;
-            opened.description = CString::new(candidate.describe().to_json()).map_err(Error::failed)?;
+            opened.description =
+                CString::new(candidate.describe().to_json()).map_err(Error::failed)?;
             opened.candidate = Some(candidate);
             Ok(())
         });
@@ -142,7 +151,8 @@ mod on {
         // SAFETY: the header promises a handle from `open`, used by one thread at a time.
         let Some(handle) = (unsafe { handle.as_mut() }) else { return abi::ERROR };
         handle.guarded(|handle| {
-            let candidate = handle.candidate.as_mut().ok_or_else(|| Error::failed("it is not open"))?;
+            let candidate =
+                handle.candidate.as_mut().ok_or_else(|| Error::failed("it is not open"))?;
             // SAFETY: the header promises `count` inputs for the time of the run.
             let case = unsafe { Case::from_inputs(std::slice::from_raw_parts(inputs, count))? };
             candidate.run(&case, &Tap::to(on_tap, ctx))

@@ -115,7 +115,9 @@ impl View<'_> {
         for number in 0..count {
             let place = self.place(number) * size;
             // SAFETY: making the view has shown that every place lies inside the elements.
-            bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(self.data.add(place), size) });
+            bytes.extend_from_slice(unsafe {
+                std::slice::from_raw_parts(self.data.add(place), size)
+            });
         }
         bytes
     }
@@ -180,7 +182,11 @@ unsafe fn elements_of<T: Element>(bytes: &[u8]) -> Vec<T> {
     // SAFETY: there is room for `count` elements, all of which are written; the caller vouches for
     // their bits.
     unsafe {
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), values.as_mut_ptr().cast::<u8>(), count * size_of::<T>());
+        std::ptr::copy_nonoverlapping(
+            bytes.as_ptr(),
+            values.as_mut_ptr().cast::<u8>(),
+            count * size_of::<T>(),
+        );
         values.set_len(count);
     }
     values

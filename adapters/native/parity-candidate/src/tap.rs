@@ -120,7 +120,7 @@ impl<'a> Tap<'a> {
     #[must_use]
     pub fn phase(&self, name: &str) -> Phase<'_> {
         let before = (self.phase.replace(name.into()), self.step.replace(-1));
-        Phase { phase: &self.phase, step: &self.step, before }
+        Phase { name: &self.phase, step: &self.step, before }
     }
 
     /// Begin the next step of the phase; the first call begins step 0.
@@ -131,14 +131,14 @@ impl<'a> Tap<'a> {
 
 /// A phase that is being held; it ends when this is dropped.
 pub struct Phase<'a> {
-    phase: &'a RefCell<String>,
+    name: &'a RefCell<String>,
     step: &'a Cell<i64>,
     before: (String, i64),
 }
 
 impl Drop for Phase<'_> {
     fn drop(&mut self) {
-        self.phase.replace(std::mem::take(&mut self.before.0));
+        self.name.replace(std::mem::take(&mut self.before.0));
         self.step.set(self.before.1);
     }
 }
@@ -187,16 +187,17 @@ mod on {
     }
 
     impl Far {
-
         pub(super) fn wants(&self, point: Point<'_>) -> Result<bool> {
             // Asked once a path and run: a tap that nobody wants costs a look-up.
             let role = point.role as usize;
-            if let Some(known) = self.wanted.borrow().get(point.path).and_then(|known| known[role]) {
+            if let Some(known) = self.wanted.borrow().get(point.path).and_then(|known| known[role])
+            {
                 return Ok(known);
             }
             let name = text(point.path)?;
             let tensor = abi::Tensor { name: name.as_ptr(), ..empty() };
-            let answer = self.call(&TapCall { tensor, ..quiet(abi::ASK, point.role) }, &mut empty());
+            let answer =
+                self.call(&TapCall { tensor, ..quiet(abi::ASK, point.role) }, &mut empty());
             let known = answer? != abi::SKIP;
             self.wanted.borrow_mut().entry(point.path.to_owned()).or_default()[role] = Some(known);
             Ok(known)
@@ -205,7 +206,8 @@ mod on {
         pub(super) fn draw(&self, distribution: &str, phase: &str, view: View<'_>) -> Result<()> {
             let (name, phase) = (text(distribution)?, text(phase)?);
             lend(view, name.as_ptr(), |tensor| {
-                let call = TapCall { tensor, phase: phase.as_ptr(), ..quiet(abi::NOISE, Role::Tap) };
+                let call =
+                    TapCall { tensor, phase: phase.as_ptr(), ..quiet(abi::NOISE, Role::Tap) };
                 self.call(&call, &mut empty()).map(drop)
             })
         }
@@ -295,7 +297,7 @@ mod on {
             dtype: view.code,
             rank: shape.len() as u32,
             shape: shape.as_ptr(),
-            strides: strides.as_ref().map_or(null(), |steps| steps.as_ptr()),
+            strides: strides.as_ref().map_or(null(), Vec::as_ptr),
             data: view.data.cast(),
         })
     }

@@ -40,7 +40,8 @@ fn phases_nest_and_steps_begin_anew() {
         drop(outer);
         tap.record("d", &bytes(vec![])).unwrap();
     });
-    let found: Vec<_> = seen.iter().map(|s| (s.0.as_str(), s.1, s.2.as_str(), s.3.as_str(), s.4)).collect();
+    let found: Vec<_> =
+        seen.iter().map(|s| (s.0.as_str(), s.1, s.2.as_str(), s.3.as_str(), s.4)).collect();
     assert_eq!(
         found,
         [

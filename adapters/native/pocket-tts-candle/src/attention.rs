@@ -24,7 +24,8 @@ pub fn causal_mask(start: usize, length: usize, context: Option<usize>) -> Resul
     if length == 1 && context.is_none_or(|context| keys <= context) {
         return Ok(None);
     }
-    let visible = |query: usize, key: usize| key <= query && context.is_none_or(|c| query - key < c);
+    let visible =
+        |query: usize, key: usize| key <= query && context.is_none_or(|c| query - key < c);
     let mask: Vec<f32> = (start..keys)
         .flat_map(|query| (0..keys).map(move |key| (query, key)))
         .map(|(query, key)| if visible(query, key) { 0.0 } else { f32::NEG_INFINITY })
@@ -46,15 +47,22 @@ pub fn attend(
     let part = |index| -> Result<Tensor> { Ok(fused.narrow(2, index, 1)?.squeeze(2)?) };
     let queries = rope.pass(window.rotation.apply(rope, &part(0)?)?)?;
     let keys = rope.pass_slot("1", window.rotation.apply(rope, &part(1)?)?)?;
-    let keys = stream.append(&format!("{}.keys", site.path()), keys.transpose(1, 2)?, 2)?;
-    let values = stream.append(&format!("{}.values", site.path()), part(2)?.transpose(1, 2)?, 2)?;
-    let mixed = weigh(&queries.transpose(1, 2)?.contiguous()?, &keys, &values, window.mask.as_ref())?;
+    let keys = stream.append(&format!("{}.keys", site.path()), &keys.transpose(1, 2)?, 2)?;
+    let values =
+        stream.append(&format!("{}.values", site.path()), &part(2)?.transpose(1, 2)?, 2)?;
+    let mixed =
+        weigh(&queries.transpose(1, 2)?.contiguous()?, &keys, &values, window.mask.as_ref())?;
     let mixed = mixed.transpose(1, 2)?.reshape((batch, length, dim))?;
     site.pass(linear(&site.at("out_proj"), &mixed)?)
 }
 
 /// The values that each query looks at, averaged; `[1, heads, length, head_dim]`.
-fn weigh(queries: &Tensor, keys: &Tensor, values: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+fn weigh(
+    queries: &Tensor,
+    keys: &Tensor,
+    values: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
     let scale = 1.0 / (queries.dim(3)? as f64).sqrt();
     let mut scores = (queries.matmul(&keys.t()?)? * scale)?;
     if let Some(mask) = mask {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use parity_candidate::{Candidate, Case, Description, Error, Tap, Values};
+use parity_candidate::{Candidate, Case, Description, Error, Input, Tap, Values};
 use serde::Deserialize;
 
 use crate::Result;
@@ -59,8 +59,16 @@ impl Candidate for Port {
             Names::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
         };
         let options = Options {
-            decode: one_of("decode", &config.decode, [("stream", Decode::Stream), ("batch", Decode::Batch)])?,
-            prefill: one_of("prompt", &config.prompt, [("block", Prefill::Block), ("token", Prefill::Token)])?,
+            decode: one_of(
+                "decode",
+                &config.decode,
+                [("stream", Decode::Stream), ("batch", Decode::Batch)],
+            )?,
+            prefill: one_of(
+                "prompt",
+                &config.prompt,
+                [("block", Prefill::Block), ("token", Prefill::Token)],
+            )?,
             faults: Faults::named(&names)?,
         };
         Ok(Self { model: PocketTts::load(&config.assets)?, options })
@@ -85,7 +93,7 @@ impl Candidate for Port {
         let dim = self.model.config().latent_dim();
         let noise = match document.noise {
             Some(_) => {
-                let draws = case.noise().iter().filter_map(|draw| draw.values::<f32>());
+                let draws = case.noise().iter().filter_map(Input::values::<f32>);
                 Noise::tape(draws.map(<[f32]>::to_vec).collect(), dim)
             }
             None => Noise::seeded(document.seed, &settings, dim)?,
@@ -103,7 +111,10 @@ fn name_outputs(tap: &Tap<'_>, speech: Speech) -> Result<()> {
     let shape = vec![speech.waveform.len()];
     tap.record("waveform", &Values { values: speech.waveform, shape })?;
     tap.record("latents", &speech.latents)?;
-    tap.record("tokens", &numbers(speech.tokens.into_iter().map(|token| token as usize).collect()))?;
+    tap.record(
+        "tokens",
+        &numbers(speech.tokens.into_iter().map(|token| token as usize).collect()),
+    )?;
     tap.record("tokens_per_chunk", &numbers(speech.tokens_per_chunk))?;
     tap.record("frames_per_chunk", &numbers(speech.frames_per_chunk))
 }

@@ -24,8 +24,11 @@ pub fn split_text(
     let mut pieces = Vec::new();
     for (count, sentence) in cut(&tokens, SENTENCE_MARKS, tokenizer, true) {
         let inner = tokenizer.encode(sentence.trim());
-        let clauses =
-            if count > max_tokens { cut(&inner, CLAUSE_MARKS, tokenizer, false) } else { Vec::new() };
+        let clauses = if count > max_tokens {
+            cut(&inner, CLAUSE_MARKS, tokenizer, false)
+        } else {
+            Vec::new()
+        };
         if clauses.len() > 1 { pieces.extend(clauses) } else { pieces.push((count, sentence)) }
     }
     Ok(filled(pieces, max_tokens))

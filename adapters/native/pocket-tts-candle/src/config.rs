@@ -10,6 +10,7 @@ use crate::Result;
 
 /// The whole model.
 #[derive(Debug, Clone, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // as the file has it
 pub struct Config {
     /// Language model and flow network.
     pub flow_lm: FlowLm,

@@ -29,7 +29,12 @@ impl Dump {
         let (name, kept) = (name_of(named), &mut *self.0.borrow_mut());
         let call = kept.calls.entry(name.clone()).or_default();
         let dtype = dtype_of(view.type_name())?;
-        kept.tensors.push((format!("{name}.call{call}"), dtype, view.shape().to_vec(), view.bytes()));
+        kept.tensors.push((
+            format!("{name}.call{call}"),
+            dtype,
+            view.shape().to_vec(),
+            view.bytes(),
+        ));
         *call += 1;
         Ok(())
     }

@@ -68,7 +68,10 @@ impl Faults {
             }
             let fault = NAMES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
                 let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-                Error::bad_input(format!("unknown fault {name:?}; there are: all, {}", known.join(", ")))
+                Error::bad_input(format!(
+                    "unknown fault {name:?}; there are: all, {}",
+                    known.join(", ")
+                ))
             })?;
             found.push(fault.1);
         }

@@ -38,12 +38,19 @@ pub fn step(run: &Run<'_>, x: &Tensor, stream: &mut Stream) -> Result<(Tensor, b
     let site = run.site.at("flow_lm");
     let all = backbone(run, &site, x, stream)?;
     let hidden = all.narrow(1, all.dim(1)? - 1, 1)?.squeeze(1)?;
-    let logit = linear(&site.at("out_eos"), &hidden)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let logit = linear(&site.at("out_eos"), &hidden)?
+        .to_dtype(DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
     let is_end = f64::from(logit[0]) > run.settings.eos_threshold;
     let noise = run.noise.borrow_mut().draw(site.tap())?;
     let depth = run.config.flow_lm.flow.depth;
     let latent = flow_net::sample_latent(
-        &site.at("flow_net"), &hidden, &noise, depth, run.settings.decode_steps,
+        &site.at("flow_net"),
+        &hidden,
+        &noise,
+        depth,
+        run.settings.decode_steps,
     )?;
     let latent = site.pass(latent)?;
     let point = Point::new(site.path(), Role::Output).slot("1");
@@ -60,8 +67,11 @@ pub fn embed(run: &Run<'_>, inputs: &Inputs) -> Result<Tensor> {
     let latents = begin(&site, inputs.latents.as_ref().unwrap_or(&none))?;
     let latents = linear(&site.at("input_linear"), &latents)?;
     let voice = inputs.voice.clone();
-    let parts: Vec<_> =
-        [Some(text), voice, Some(latents)].into_iter().flatten().filter(|part| part.elem_count() > 0).collect();
+    let parts: Vec<_> = [Some(text), voice, Some(latents)]
+        .into_iter()
+        .flatten()
+        .filter(|part| part.elem_count() > 0)
+        .collect();
     Ok(Tensor::cat(&parts, 1)?)
 }
 
@@ -82,7 +92,8 @@ fn backbone(run: &Run<'_>, site: &Site<'_>, x: &Tensor, stream: &mut Stream) -> 
     let piece = if run.prefill == Prefill::Block { length } else { 1 };
     let mut outputs = Vec::new();
     for start in (0..length).step_by(piece) {
-        let hidden = transformer(&site.at("transformer"), &x.narrow(1, start, piece)?, config, stream)?;
+        let hidden =
+            transformer(&site.at("transformer"), &x.narrow(1, start, piece)?, config, stream)?;
         outputs.push(layer_norm(&site.at("out_norm"), &hidden, NORM_EPS)?);
     }
     site.at("backbone").pass(Tensor::cat(&outputs, 1)?)

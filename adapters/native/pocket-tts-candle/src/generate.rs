@@ -45,7 +45,12 @@ pub fn prompt_voice(run: &Run<'_>, voice: &Tensor) -> Result<Stream> {
 }
 
 /// Let a stream read the text after the voice.
-pub fn prompt_text(run: &Run<'_>, tokens: Vec<u32>, voice: &Tensor, stream: &mut Stream) -> Result<()> {
+pub fn prompt_text(
+    run: &Run<'_>,
+    tokens: Vec<u32>,
+    voice: &Tensor,
+    stream: &mut Stream,
+) -> Result<()> {
     if run.site.has(Fault::VoiceMean) {
         let text = flow_lm::embed(run, &Inputs { tokens, ..Inputs::default() })?;
         let mixed = text.broadcast_add(&voice.mean_keepdim(1)?)?;
@@ -97,7 +102,8 @@ pub fn longest(tokens: usize, frame_rate: f64) -> usize {
 /// The waveform of one chunk; `latents` are normalised, `[frames, latent]`.
 pub fn decode_latents(run: &Run<'_>, latents: &Tensor, decode: Decode) -> Result<Vec<f32>> {
     let in_loop = run.site.has(Fault::DenormaliseInLoop);
-    let latents = if in_loop { latents.clone() } else { denormalise(run, latents)? }.unsqueeze(0)?;
+    let latents =
+        if in_loop { latents.clone() } else { denormalise(run, latents)? }.unsqueeze(0)?;
     let frames = latents.dim(1)?;
     let block = if decode == Decode::Stream { 1 } else { frames.max(1) };
     let (mut stream, mut audio) = (Stream::default(), Vec::new());
@@ -120,7 +126,9 @@ fn denormalise(run: &Run<'_>, latents: &Tensor) -> Result<Tensor> {
 
 /// Take off the step with which a fresh decoder begins.
 fn fade_in(audio: &mut [f32], sample_rate: usize) {
-    for (sample, factor) in audio.iter_mut().zip(linspace(0.0, 1.0, sample_rate / FADE_IN_PER_SECOND)) {
+    for (sample, factor) in
+        audio.iter_mut().zip(linspace(0.0, 1.0, sample_rate / FADE_IN_PER_SECOND))
+    {
         *sample *= factor;
     }
 }

@@ -9,8 +9,11 @@ use pocket_tts_candle::{Decode, Faults, Noise, Options, PocketTts, Prefill, Resu
 
 /// Speak a text in the voice of a recording.
 #[derive(Parser)]
-#[command(version, after_help = "Example:\n  pocket-tts-candle --assets .cache/pocket_tts/full \
-    --voice .cache/pocket_tts/full/voices/alba.wav 'Hello there!' -o hello.wav")]
+#[command(
+    version,
+    after_help = "Example:\n  pocket-tts-candle --assets .cache/pocket_tts/full \
+    --voice .cache/pocket_tts/full/voices/alba.wav 'Hello there!' -o hello.wav"
+)]
 struct Arguments {
     /// What to say
     text: String,

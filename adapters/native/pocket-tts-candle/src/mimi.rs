@@ -28,10 +28,16 @@ pub fn encode(site: &Site<'_>, audio: &Tensor, config: &Mimi) -> Result<Tensor> 
 
 /// The next latents of a stream, denormalised, `[1, frames, latent]`, as waveform,
 /// `[1, 1, frames * samples a frame]`.
-pub fn decode(site: &Site<'_>, latents: &Tensor, config: &Mimi, stream: &mut Stream) -> Result<Tensor> {
+pub fn decode(
+    site: &Site<'_>,
+    latents: &Tensor,
+    config: &Mimi,
+    stream: &mut Stream,
+) -> Result<Tensor> {
     let quantizer = site.at("quantizer");
     let projection = quantizer.at("output_proj");
-    let x = latents.transpose(1, 2)?.contiguous()?.conv1d(projection.weight("weight")?, 0, 1, 1, 1)?;
+    let x =
+        latents.transpose(1, 2)?.contiguous()?.conv1d(projection.weight("weight")?, 0, 1, 1, 1)?;
     let x = quantizer.pass(projection.pass(x)?)?;
     let up = site.at("upsample");
     let x = up.pass(transposed_conv(&up.at("convtr"), &x, stream, config.steps_per_frame())?)?;

@@ -36,7 +36,10 @@ impl Noise {
     pub fn seeded(seed: u64, settings: &Settings, dim: usize) -> Result<Self> {
         let normal = Normal::new(0.0, settings.temperature.sqrt()).map_err(Error::bad_input)?;
         let generator = Box::new(StdRng::seed_from_u64(seed));
-        Ok(Self { source: Source::Generator { generator, normal, clamp: settings.noise_clamp }, dim })
+        Ok(Self {
+            source: Source::Generator { generator, normal, clamp: settings.noise_clamp },
+            dim,
+        })
     }
 
     /// The next starting point, `[1, latent]`.

@@ -15,13 +15,15 @@ pub struct Rotation {
 impl Rotation {
     /// The turns of `length` positions from `start` on.
     ///
-    /// Pair i of position p turns by p * max_period ^ (-2 i / head_dim).
+    /// Pair i of position p turns by `p * max_period ^ (-2 i / head_dim)`.
     pub fn new(start: usize, length: usize, head_dim: usize, max_period: f32) -> Result<Self> {
         let pairs = head_dim / 2;
         let slope = (-f64::from(max_period).ln() * 2.0 / head_dim as f64) as f32;
         let frequencies: Vec<f32> = (0..pairs).map(|pair| (pair as f32 * slope).exp()).collect();
         let angles: Vec<f32> = (start..start + length)
-            .flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency))
+            .flat_map(|position| {
+                frequencies.iter().map(move |frequency| position as f32 * frequency)
+            })
             .collect();
         let angles = Tensor::from_vec(angles, (length, 1, pairs), &Device::Cpu)?;
         Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
@@ -31,7 +33,8 @@ impl Rotation {
     pub fn apply(&self, site: &Site<'_>, x: &Tensor) -> Result<Tensor> {
         let half = x.dim(D::Minus1)? / 2;
         if site.has(Fault::RopeHalves) {
-            let (real, imaginary) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
+            let (real, imaginary) =
+                (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
             let (real, imaginary) = self.turn(&real, &imaginary)?;
             return Ok(Tensor::cat(&[real, imaginary], D::Minus1)?);
         }

@@ -20,13 +20,18 @@ pub struct Site<'a> {
 
 impl<'a> Site<'a> {
     /// The place at the root of the network.
-    pub fn root(weights: &'a HashMap<String, Tensor>, faults: &'a Faults, tap: &'a Tap<'a>) -> Self {
+    pub fn root(
+        weights: &'a HashMap<String, Tensor>,
+        faults: &'a Faults,
+        tap: &'a Tap<'a>,
+    ) -> Self {
         Self { weights, faults, tap, path: String::new() }
     }
 
     /// The place `name` below this one.
     pub fn at(&self, name: impl Display) -> Self {
-        let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
+        let path =
+            if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
         Self { path, ..self.clone() }
     }
 

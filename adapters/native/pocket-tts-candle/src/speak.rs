@@ -127,7 +127,8 @@ impl PocketTts {
             let heard = prompt_voice(&run, &voice)?;
             (voice, heard)
         };
-        let chunks = split_text(&settings.text, &self.config, &self.tokenizer, settings.max_tokens)?;
+        let chunks =
+            split_text(&settings.text, &self.config, &self.tokenizer, settings.max_tokens)?;
         let mut latents = Vec::new();
         let mut speech = Speech::empty();
         for chunk in chunks {

@@ -27,9 +27,9 @@ impl Stream {
     }
 
     /// Put `piece` behind what was kept under a name, along an axis; the whole of it.
-    pub fn append(&mut self, name: &str, piece: Tensor, axis: usize) -> Result<Tensor> {
+    pub fn append(&mut self, name: &str, piece: &Tensor, axis: usize) -> Result<Tensor> {
         let whole = match self.get(name) {
-            Some(past) => Tensor::cat(&[past, &piece], axis)?,
+            Some(past) => Tensor::cat(&[past, piece], axis)?,
             None => piece.contiguous()?,
         };
         self.put(name, whole.clone());

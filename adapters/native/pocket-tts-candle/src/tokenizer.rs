@@ -169,7 +169,8 @@ impl Tokenizer {
             }
         }
         let text = String::from_utf8_lossy(&bytes);
-        let text = if self.dummy_prefix { text.strip_prefix(SPACE).unwrap_or(&text) } else { &text };
+        let text =
+            if self.dummy_prefix { text.strip_prefix(SPACE).unwrap_or(&text) } else { &text };
         text.replace(SPACE, " ")
     }
 
@@ -201,7 +202,12 @@ impl Tokenizer {
             }
             if !alone {
                 let end = start + character.len_utf8();
-                improve(&mut best[end], so_far + self.lowest - UNKNOWN_PENALTY, start, self.unknown);
+                improve(
+                    &mut best[end],
+                    so_far + self.lowest - UNKNOWN_PENALTY,
+                    start,
+                    self.unknown,
+                );
             }
         }
         let (mut found, mut end) = (Vec::new(), text.len());

@@ -39,7 +39,11 @@ fn fade_out(audio: &mut [f32], samples: usize) {
 pub fn linspace(start: f32, end: f32, count: usize) -> impl Iterator<Item = f32> {
     let step = (end - start) / (count.max(2) - 1) as f32;
     (0..count).map(move |index| {
-        if index < count / 2 { start + step * index as f32 } else { end - step * (count - index - 1) as f32 }
+        if index < count / 2 {
+            start + step * index as f32
+        } else {
+            end - step * (count - index - 1) as f32
+        }
     })
 }
 
