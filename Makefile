@@ -59,6 +59,9 @@ table: setup fixtures  ## the reimplementation against the real package, every c
 listening: setup  ## plant faults in speech, and write down which layer hears them: docs/listening.md
 	$(RUN) python -m benchmarks.audio
 
+nativetable: setup fixtures native  ## the Rust port against the real package, eight voices: docs/native.md
+	$(RUN) python -m benchmarks.pocket_tts --port candle
+
 bench: $(filter .tools/bin/uv,$(UV))  ## time capture and diff beside what else there is
 	$(SYNC) --group bench --group test
 	$(RUN) python -m benchmarks.diff

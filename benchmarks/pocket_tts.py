@@ -1,6 +1,7 @@
-"""The PyTorch port of Pocket TTS against the real package, case by case: the table in the docs.
+"""A port of Pocket TTS against the real package, case by case: the tables in the docs.
 
-    python -m benchmarks.pocket_tts                      # alba: short, medium and long
+    python -m benchmarks.pocket_tts                      # PyTorch; alba: short, medium and long
+    python -m benchmarks.pocket_tts --port candle        # Rust; eight voices
     python -m benchmarks.pocket_tts --case '*-short'
     python -m benchmarks.pocket_tts --size tiny --print
 
@@ -16,14 +17,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fixtures.pocket_tts.voices import VOICES
 from parity.diffing import DiffResult
 from parity.report.words import headline
 from parity.run import Config, load_config, run
 
 FOLDER = Path(__file__).resolve().parents[1]
-PAGE = FOLDER / "docs" / "pocket_tts.md"
+PAGES = {"torch": FOLDER / "docs" / "pocket_tts.md", "candle": FOLDER / "docs" / "native.md"}
+CONFIGS = {
+    ("torch", "full"): "parity.toml",
+    ("torch", "tiny"): "tiny.toml",
+    ("candle", "full"): "native.toml",
+    ("candle", "tiny"): "native-tiny.toml",
+}
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-CASES = ("alba-short", "alba-medium", "alba-long")
+CASES = {
+    "torch": ("alba-short", "alba-medium", "alba-long"),
+    "candle": tuple(f"{v}-{p}" for v in VOICES for p in ("short", "medium", "long")),
+}
 
 # Columns of the table: the largest relative error of a tap, over all its calls, by part.
 PARTS = {
@@ -38,21 +49,22 @@ HEAD = ("case", "frames", "port", "taps", "tensors", *PARTS, "worst single tenso
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the cases and write the table."""
     options = _options(arguments)
-    name = "parity.toml" if options.size == "full" else "tiny.toml"
+    name = CONFIGS[options.port, options.size]
     config = load_config(FOLDER / "fixtures" / "pocket_tts" / name)
     rows = []
-    for case in options.case or CASES:
+    for case in options.case or CASES[options.port]:
         rows += list(_rows(config, case))
     table = "\n".join(_line(row) for row in (HEAD, ["---"] * len(HEAD), *rows))
     if options.print:
         print(table)
     else:
-        _insert(table)
+        _insert(table, PAGES[options.port])
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pocket_tts", description=__doc__)
     parser.add_argument("--case", action="append", help="a glob over case names; can be repeated")
+    parser.add_argument("--port", choices=tuple(PAGES), default="torch")
     parser.add_argument("--size", choices=("full", "tiny"), default="full")
     parser.add_argument("--print", action="store_true", help="print it; leave the page as it is")
     return parser.parse_args(arguments)
@@ -100,11 +112,11 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _insert(table: str) -> None:
-    text = PAGE.read_text(encoding="utf-8")
+def _insert(table: str, page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,10 @@ def _tools() -> Iterator[Finding]:
         "C compiler", _COMPILERS, "candidates in C", "apt install gcc, or xcode-select --install"
     )
     yield _tool(
-        "cargo", ("cargo",), "candidates in Rust: `make native`", "https://rustup.rs, or apt install cargo"
+        "cargo",
+        ("cargo",),
+        "candidates in Rust: `make native`",
+        "https://rustup.rs, or apt install cargo",
     )
     yield _tool("git", ("git",), "the code revision of a capture", "apt install git")
     yield _tool("browser", _BROWSERS, "looking at HTML reports", "apt install chromium")

@@ -38,7 +38,9 @@ def relative(reference: list[np.ndarray], candidate: list[np.ndarray]) -> float:
     """Relative L2 error over all calls of a tap; infinite where calls, types or shapes differ."""
     if [(a.shape, a.dtype) for a in reference] != [(b.shape, b.dtype) for b in candidate]:
         return float("inf")
-    a, b = (np.concatenate([x.ravel() for x in side]).astype(float) for side in (reference, candidate))
+    a, b = (
+        np.concatenate([x.ravel() for x in side]).astype(float) for side in (reference, candidate)
+    )
     error = float(np.linalg.norm(a - b))
     return error and error / max(float(np.linalg.norm(a)), 1e-30)
 
