@@ -20,6 +20,7 @@ pub enum Role {
 ///
 /// A path alone is an output, since that is what hooks on a reference record.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "capture"), allow(dead_code))]
 pub struct Point<'a> {
     pub(crate) path: &'a str,
     pub(crate) role: Role,
