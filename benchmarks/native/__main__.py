@@ -9,12 +9,14 @@ Ways take turns, and each figure is the best of its rounds over the best of the 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from fixtures.pocket_tts.cases import case
 from fixtures.pocket_tts.native import built_library, native_port
@@ -24,6 +26,7 @@ from parity.tensors import Case, NoiseDraw, Role, TapPlan
 from parity_native.apart import Limits, Work, run_apart
 from parity_native.channel import RING_BYTES
 from parity_torch.backend import TorchBackend
+from parity_torch.pocket_tts import Program
 
 SAMPLE_RATE = 24_000
 NOTHING = TapPlan(include=("waveform",))
@@ -59,6 +62,8 @@ Way = Callable[[Case, Counting], None]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print a table."""
     options = _options(arguments)
+    # One thread on both sides; candle's pool reads this when it first computes.
+    os.environ.setdefault("RAYON_NUM_THREADS", "1")
     chosen = _taped(case(options.case, size=options.size), options.size)
     ways = _ways(options.size)
     seconds, sinks = _take_turns(ways, chosen, options.rounds)
@@ -94,15 +99,20 @@ def _taped(chosen: Case, size: str) -> Case:
 
 def _ways(size: str) -> dict[str, Way]:
     here = native_port(size, isolate=False)
-    torch = TorchBackend(program=torch_port, size=size)
+    torch_program = torch_port(size)
     return {
         "untapped": lambda chosen, sink: here.capture(chosen, NOTHING, sink),
         "tapped, in this process": lambda chosen, sink: here.capture(chosen, EVERYTHING, sink),
         "apart, untapped": _apart(size, NOTHING, RING_BYTES),
         "apart, through shared memory": _apart(size, EVERYTHING, RING_BYTES),
         "apart, through a pipe": _apart(size, EVERYTHING, 0),
-        "PyTorch port, untapped": lambda chosen, sink: torch.capture(chosen, NOTHING, sink),
+        "PyTorch port, untapped": lambda chosen, _: _run_torch(torch_program, chosen),
     }
+
+
+def _run_torch(program: Program, chosen: Case) -> None:
+    torch.set_num_threads(1)
+    program.run(chosen)
 
 
 def _apart(size: str, plan: TapPlan, ring_bytes: int) -> Way:
