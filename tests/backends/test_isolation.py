@@ -107,15 +107,15 @@ def test_leaving_with_status_0_before_the_end_is_no_success(jobs: str) -> None:
 
 
 def test_a_hang_is_ended_and_says_where_it_hung(jobs: str) -> None:
-    outcome = run_isolated(f"{jobs}:hang", timeout_s=1.5)
+    outcome = run_isolated(f"{jobs}:hang", timeout_s=6)
     assert outcome.ending is Ending.TIMEOUT
-    assert "no end after 1.5 s, so it was ended, after 1 taps" in outcome.message
+    assert "no end after 6 s, so it was ended, after 1 taps" in outcome.message
     assert "in spin_forever" in outcome.output
-    assert outcome.duration_s < 10
+    assert outcome.duration_s < 30
 
 
 def test_a_hang_in_native_code_is_ended_too(jobs: str) -> None:
-    outcome = run_isolated(f"{jobs}:sleep_in_native_code", timeout_s=1.5)
+    outcome = run_isolated(f"{jobs}:sleep_in_native_code", timeout_s=6)
     assert outcome.ending is Ending.TIMEOUT
     assert "in sleep_in_native_code" in outcome.output
 

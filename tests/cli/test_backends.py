@@ -108,7 +108,7 @@ def test_doctor_names_the_command_for_what_is_missing(
     found = {entry["name"]: entry for entry in json.loads(parity("doctor", "--json")[1])}
     assert found["torch"]["found"] == ""
     assert found["torch"]["remedy"] == "pip install 'parity[torch]'"
-    assert found["cargo"]["remedy"] == "see https://rustup.rs"
+    assert found["cargo"]["remedy"] == "https://rustup.rs, or apt install cargo"
     assert found["numpy"]["found"] == "1.0"
     assert parity("doctor")[0] == 0
 

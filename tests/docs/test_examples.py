@@ -92,6 +92,12 @@ def unknown_words(line: str) -> Iterator[str]:
     if command is None:
         yield name
         return
+    if isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, *words = words
+        command = command.get_command(context, name)
+        if command is None:
+            yield name
+            return
     options = {one for parameter in command.params for one in parameter.opts}
     options |= {one for parameter in command.params for one in parameter.secondary_opts}
     given = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
@@ -101,6 +107,8 @@ def unknown_words(line: str) -> Iterator[str]:
 def test_a_word_that_does_not_exist_is_noticed() -> None:
     assert list(unknown_words("parity compare a b")) == ["compare"]
     assert list(unknown_words("parity diff a b --htlm x --json -")) == ["--htlm"]
+    assert list(unknown_words("parity backends chek a")) == ["chek"]
+    assert list(unknown_words("parity backends check a --arry x=x.npy")) == ["--arry"]
 
 
 @every_page

@@ -44,9 +44,12 @@ def test_the_nearest_file_upwards_is_found(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("[subject]", "[subject]\ntolerence = 1"), r"unknown field `tolerence` - at `\$.subject`"),
-        (("[candidates.port]", "[candidates.port]\nisolate = 3"), r"Expected `bool`, got `int`"),
-        (("[candidates.port]", "[candidates.port]\nalign = 'guess'"), r"'exact' or 'auto'"),
+        (("[subject]", "[subject]\ntolerence = 1"), r"subject: there is no key 'tolerence'"),
+        (("[candidates.port]", "[candidates.port]\nisolate = 3"), r"should be true or false"),
+        (
+            ("[candidates.port]", "[candidates.port]\nalign = 'guess'"),
+            r"there is no alignment 'guess'",
+        ),
         (('cases = "toy:cases"', ""), r"names no case"),
         (("[subject]", "[subject"), r"is not TOML"),
     ],
