@@ -14,6 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SHOWN = {
     "01_first_divergence": ["Parity does not hold", "layers.0.linear2", "image/png"],
     "02_why": ["norm.eps", "rope.layout", "activation.function", "origin: enters here"],
+    "03_listen": ["hears no difference", "1 of 38 frames are zero", "clipped", "image/png"],
     "04_your_own_model": ["padding.mode", "calibrated (float16)", "Parity holds"],
 }
 
