@@ -14,7 +14,7 @@ import torch
 
 from parity.tensors import Case
 
-__all__ = ["Fault", "Pair", "Runnable"]
+__all__ = ["Fault", "Pair", "Runnable", "held_out"]
 
 
 class Runnable(Protocol):
@@ -48,6 +48,17 @@ class Fault:
     causes: tuple[str, ...]
     value: float | None = None
     origin: str = "list"
+
+
+def held_out(
+    name: str,
+    kind: str,
+    sites: tuple[str, ...],
+    causes: tuple[str, ...],
+    value: float | None = None,
+) -> Fault:
+    """A fault that the engine had not seen when it was tried first."""
+    return Fault(name, kind, sites, causes, value, origin="held out")
 
 
 @dataclass(frozen=True, slots=True)

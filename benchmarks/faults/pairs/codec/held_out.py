@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.faults.planted import Fault
+from benchmarks.faults.planted import held_out
 
 __all__ = ["HELD_OUT", "HELD_OUT_CONFLICTS"]
 
 
-def _fault(
-    name: str,
-    kind: str,
-    sites: tuple[str, ...],
-    causes: tuple[str, ...],
-    value: float | None = None,
-) -> Fault:
-    return Fault(name, kind, sites, causes, value, origin="held out")
-
-
 HELD_OUT = (
-    _fault(
+    held_out(
         "volume_of_batch",
         "loudness of the batch, not of each signal",
         (
@@ -32,7 +22,7 @@ HELD_OUT = (
             "preprocess.scale",
         ),
     ),
-    _fault(
+    held_out(
         "norm_behind_recurrent",
         "group norm behind the LSTM, not before it",
         (
@@ -45,7 +35,7 @@ HELD_OUT = (
             "norm.position",
         ),
     ),
-    _fault(
+    held_out(
         "lstm_forget_bias",
         "1 is added to the forget gate",
         (
@@ -55,7 +45,7 @@ HELD_OUT = (
         ("recurrent.bias",),
         1.0,
     ),
-    _fault(
+    held_out(
         "lstm_hidden_reset",
         "the LSTM carries its cell but not its output to the next frame",
         (
@@ -67,7 +57,7 @@ HELD_OUT = (
             "streaming.state",
         ),
     ),
-    _fault(
+    held_out(
         "downsample_history_copied",
         "each frame's first sample is copied in front of it, not the frame before",
         (
@@ -79,7 +69,7 @@ HELD_OUT = (
             "padding.mode",
         ),
     ),
-    _fault(
+    held_out(
         "codebooks_reversed",
         "codebooks are used from the last to the first",
         ("codec.quantizer.layers.*",),
@@ -88,7 +78,7 @@ HELD_OUT = (
             "graph.order",
         ),
     ),
-    _fault(
+    held_out(
         "bypass_whole",
         "all of the rest goes on to the decoder, not 0.35 of it",
         (
@@ -102,7 +92,7 @@ HELD_OUT = (
         ),
         1.0,
     ),
-    _fault(
+    held_out(
         "convnext_skip_dropped",
         "no skip around the depthwise convolution and its MLP",
         ("codec.decoder.model.1",),
@@ -111,13 +101,13 @@ HELD_OUT = (
             "graph.omitted",
         ),
     ),
-    _fault(
+    held_out(
         "tail_halved",
         "half of the tail of the frame before is added in one transposed convolution",
         ("codec.decoder.model.3",),
         ("streaming.overlap",),
     ),
-    _fault(
+    held_out(
         "unit_bias_lost",
         "one unit's last convolution has no bias",
         (
@@ -129,13 +119,13 @@ HELD_OUT = (
             "weights.bias",
         ),
     ),
-    _fault(
+    held_out(
         "elu_for_snake",
         "one Snake of the decoder is an ELU",
         ("codec.decoder.model.5",),
         ("activation.function",),
     ),
-    _fault(
+    held_out(
         "dilation_two",
         "one dilated convolution has dilation 2 instead of 3",
         (

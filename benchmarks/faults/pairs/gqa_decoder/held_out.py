@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.faults.planted import Fault
+from benchmarks.faults.planted import held_out
 
 __all__ = ["HELD_OUT", "HELD_OUT_CONFLICTS"]
 
 
-def _fault(
-    name: str,
-    kind: str,
-    sites: tuple[str, ...],
-    causes: tuple[str, ...],
-    value: float | None = None,
-) -> Fault:
-    return Fault(name, kind, sites, causes, value, origin="held out")
-
-
 HELD_OUT = (
-    _fault(
+    held_out(
         "rope_rates_by_head_size",
         "rates fall by the pair over the head's size; in the reference over half of it",
         ("model.rotary_emb",),
@@ -29,7 +19,7 @@ HELD_OUT = (
             "rope.scaling",
         ),
     ),
-    _fault(
+    held_out(
         "powers_of_two",
         "a softmax on powers of two without log2(e) in the scale",
         (
@@ -39,7 +29,7 @@ HELD_OUT = (
         ("attention.scale",),
         24.0**-0.5 * math.log(2),
     ),
-    _fault(
+    held_out(
         "window_in_other_layers",
         "layers 0 and 2 have the window; in the reference layer 1",
         (
@@ -48,7 +38,7 @@ HELD_OUT = (
         ),
         ("mask.window",),
     ),
-    _fault(
+    held_out(
         "second_norm_left_out",
         "layer 2 has no norm before its MLP",
         (
@@ -60,7 +50,7 @@ HELD_OUT = (
             "graph.omitted",
         ),
     ),
-    _fault(
+    held_out(
         "head_norms_without_one",
         "norms of queries and keys multiply by the weight; in the reference by 1 plus it",
         (
@@ -70,7 +60,7 @@ HELD_OUT = (
         ("norm.weight_offset",),
         0.0,
     ),
-    _fault(
+    held_out(
         "merged_channels_outside",
         "layer 0 merges channels by heads; the reference heads by channels",
         (
@@ -83,7 +73,7 @@ HELD_OUT = (
             "layout.flatten",
         ),
     ),
-    _fault(
+    held_out(
         "values_turned",
         "layer 2 turns values by their positions too",
         (
@@ -95,7 +85,7 @@ HELD_OUT = (
             "graph.added",
         ),
     ),
-    _fault(
+    held_out(
         "product_activated",
         "layer 1 activates the product of gate and up; the reference the gate",
         (
@@ -108,7 +98,7 @@ HELD_OUT = (
             "graph.source",
         ),
     ),
-    _fault(
+    held_out(
         "sum_multiplied",
         "layer 1 multiplies the sum with attention's result; the reference that result",
         (

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.faults.planted import Fault
+from benchmarks.faults.planted import held_out
 
 __all__ = ["HELD_OUT", "HELD_OUT_CONFLICTS"]
 
 
-def _fault(
-    name: str,
-    kind: str,
-    sites: tuple[str, ...],
-    causes: tuple[str, ...],
-    value: float | None = None,
-) -> Fault:
-    return Fault(name, kind, sites, causes, value, origin="held out")
-
-
 HELD_OUT = (
-    _fault(
+    held_out(
         "three_experts",
         "each token goes to three experts; in the reference to two",
         (
@@ -28,7 +18,7 @@ HELD_OUT = (
         ("routing.topk",),
         3.0,
     ),
-    _fault(
+    held_out(
         "experts_from_one",
         "layer 1 counts experts from one",
         (
@@ -42,7 +32,7 @@ HELD_OUT = (
             "weights.permuted",
         ),
     ),
-    _fault(
+    held_out(
         "gate_not_activated",
         "routed experts multiply gate and up as they are",
         (
@@ -54,19 +44,19 @@ HELD_OUT = (
             "graph.omitted",
         ),
     ),
-    _fault(
+    held_out(
         "widening_bias_lost",
         "the dense layer widens without bias",
         ("encoder.layers.0.mlp.fc1",),
         ("weights.bias",),
     ),
-    _fault(
+    held_out(
         "value_bias_lost",
         "layer 1 adds no bias to its values",
         ("encoder.layers.1.attn.qkv",),
         ("weights.bias",),
     ),
-    _fault(
+    held_out(
         "layer_scale_of_layer_before",
         "layer 2 scales attention's result by the factors of layer 1",
         ("encoder.layers.2.ls1",),
@@ -75,7 +65,7 @@ HELD_OUT = (
             "residual.scale",
         ),
     ),
-    _fault(
+    held_out(
         "segments_from_one",
         "segments are counted from one and wrap round",
         ("encoder.embeddings.segment",),
@@ -85,7 +75,7 @@ HELD_OUT = (
         ),
         1.0,
     ),
-    _fault(
+    held_out(
         "pool_largest",
         "the largest of each feature is pooled; in the reference the mean",
         (
@@ -94,7 +84,7 @@ HELD_OUT = (
         ),
         ("graph.pooling",),
     ),
-    _fault(
+    held_out(
         "normalised_before_projection",
         "the mean is brought to length one; in the reference its projection",
         (

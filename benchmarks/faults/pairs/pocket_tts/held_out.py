@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.faults.planted import Fault
+from benchmarks.faults.planted import held_out
 
 __all__ = ["HELD_OUT", "HELD_OUT_CONFLICTS"]
 
 
-def _fault(
-    name: str,
-    kind: str,
-    sites: tuple[str, ...],
-    causes: tuple[str, ...],
-    value: float | None = None,
-) -> Fault:
-    return Fault(name, kind, sites, causes, value, origin="held out")
-
-
 HELD_OUT = (
-    _fault(
+    held_out(
         "sees_next",
         "a query sees the next key too; none behind it",
         (
@@ -29,7 +19,7 @@ HELD_OUT = (
         ),
         ("mask.causal",),
     ),
-    _fault(
+    held_out(
         "rope_skips_one",
         "positions behind the first pass one further; without a gap",
         (
@@ -42,7 +32,7 @@ HELD_OUT = (
         ),
         1.0,
     ),
-    _fault(
+    held_out(
         "gelu_left_out",
         "no activation in the language model's first feed-forward; GELU",
         ("flow_lm.transformer.layers.0.linear2",),
@@ -51,7 +41,7 @@ HELD_OUT = (
             "graph.omitted",
         ),
     ),
-    _fault(
+    held_out(
         "feed_forward_skip_dropped",
         "feed-forward of the encoder's first layer alone; added to what it read",
         ("mimi.encoder_transformer.transformer.layers.0",),
@@ -60,7 +50,7 @@ HELD_OUT = (
             "graph.omitted",
         ),
     ),
-    _fault(
+    held_out(
         "norm_weight_lost",
         "first norms of the decoder's transformer without weight; with it",
         ("mimi.decoder_transformer.transformer.layers.*.norm1",),
@@ -69,7 +59,7 @@ HELD_OUT = (
             "weights.lost",
         ),
     ),
-    _fault(
+    held_out(
         "alpha_lost",
         "norm of the time embeddings without its factors; with them",
         ("flow_lm.flow_net.time_embed.?.mlp.3",),
@@ -78,7 +68,7 @@ HELD_OUT = (
             "weights.lost",
         ),
     ),
-    _fault(
+    held_out(
         "condition_left_out",
         "flow network steered by the times alone; by what the language model knows as well",
         ("flow_lm.flow_net.res_blocks.0.adaLN_modulation*",),
@@ -87,13 +77,13 @@ HELD_OUT = (
             "graph.omitted",
         ),
     ),
-    _fault(
+    held_out(
         "normalised_again",
         "latents normalised once more before the decoder; denormalised",
         ("mimi.quantizer*",),
         ("schedule.denormalise",),
     ),
-    _fault(
+    held_out(
         "tail_halved",
         "half of the tail kept in the upsampling; all of it",
         ("mimi.upsample*",),
@@ -102,13 +92,13 @@ HELD_OUT = (
             "streaming.state",
         ),
     ),
-    _fault(
+    held_out(
         "leaky_relu",
         "leaky ReLU at the beginning of unit 3; ELU",
         ("mimi.decoder.model.3.block.0",),
         ("activation.function",),
     ),
-    _fault(
+    held_out(
         "unit_sum_scaled",
         "sum of unit 6 over the root of two; as it is",
         ("mimi.decoder.model.6",),

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.faults.planted import Fault
+from benchmarks.faults.planted import held_out
 
 __all__ = ["HELD_OUT", "HELD_OUT_CONFLICTS"]
 
 
-def _fault(
-    name: str,
-    kind: str,
-    sites: tuple[str, ...],
-    causes: tuple[str, ...],
-    value: float | None = None,
-) -> Fault:
-    return Fault(name, kind, sites, causes, value, origin="held out")
-
-
 HELD_OUT = (
-    _fault(
+    held_out(
         "betas_of_paper",
         "betas grow to 0.02, not to 0.012",
         ("pipeline.scheduler",),
@@ -29,13 +19,13 @@ HELD_OUT = (
             "graph.constant",
         ),
     ),
-    _fault(
+    held_out(
         "guidance_one_less",
         "the scale of guidance is one less",
         ("pipeline.guidance",),
         ("conditioning.guidance",),
     ),
-    _fault(
+    held_out(
         "eta_one",
         "all of the variance is drawn anew (eta 1, not 0.6)",
         ("pipeline.scheduler",),
@@ -45,31 +35,31 @@ HELD_OUT = (
         ),
         1.0,
     ),
-    _fault(
+    held_out(
         "normalised_again",
         "colours are normalised once more, not brought back",
         ("pipeline.denormalize",),
         ("schedule.denormalise",),
     ),
-    _fault(
+    held_out(
         "time_mlp_relu",
         "ReLU instead of SiLU in the time's MLP",
         ("pipeline.unet.time_embedding.act",),
         ("activation.function",),
     ),
-    _fault(
+    held_out(
         "context_norm_over_tokens",
         "the context is normalised over tokens, not over channels",
         ("pipeline.unet.context_norm",),
         ("norm.axis",),
     ),
-    _fault(
+    held_out(
         "steering_of_sibling",
         "one block is steered by the map of the block before",
         ("pipeline.unet.mid_block.resnets.1.time_emb_proj",),
         ("weights.source",),
     ),
-    _fault(
+    held_out(
         "downsampling_from_left",
         "the strided convolution is padded at the left and the top",
         ("pipeline.unet.down_blocks.0.downsampler.conv",),
@@ -78,20 +68,20 @@ HELD_OUT = (
             "conv.alignment",
         ),
     ),
-    _fault(
+    held_out(
         "pool_maximum",
         "the largest of 3 by 3 pixels, not their mean",
         ("pipeline.unet.down_blocks.1.downsampler",),
         ("conv.pool",),
     ),
-    _fault(
+    held_out(
         "output_halved",
         "residual sums of the way down are divided by 2, not by its root",
         ("pipeline.unet.down_blocks.?.resnet",),
         ("residual.scale",),
         0.5,
     ),
-    _fault(
+    held_out(
         "skips_scaled",
         "skips to the way up are multiplied by the root of a half",
         ("pipeline.unet.up_blocks.*.conv_shortcut", "pipeline.unet.up_blocks.*.norm1"),
@@ -101,7 +91,7 @@ HELD_OUT = (
         ),
         math.sqrt(0.5),
     ),
-    _fault(
+    held_out(
         "enlarged_last",
         "one map is convolved, then enlarged",
         (
@@ -110,7 +100,7 @@ HELD_OUT = (
         ),
         ("graph.order",),
     ),
-    _fault(
+    held_out(
         "key_norm_by_query_weight",
         "keys are normalised by the queries' weight",
         ("pipeline.unet.*.attn1.norm_k",),
@@ -119,7 +109,7 @@ HELD_OUT = (
             "norm.weight",
         ),
     ),
-    _fault(
+    held_out(
         "heads_interleaved",
         "one self-attention deals channels to heads in turn",
         (

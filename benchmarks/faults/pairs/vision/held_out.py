@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from benchmarks.faults.planted import Fault
+from benchmarks.faults.planted import held_out
 
 __all__ = ["HELD_OUT", "HELD_OUT_CONFLICTS"]
 
 
-def _fault(
-    name: str,
-    kind: str,
-    sites: tuple[str, ...],
-    causes: tuple[str, ...],
-    value: float | None = None,
-) -> Fault:
-    return Fault(name, kind, sites, causes, value, origin="held out")
-
-
 HELD_OUT = (
-    _fault(
+    held_out(
         "mean_not_taken_off",
         "divides pixels by their deviation alone; the reference takes the mean off first",
         ("model.preprocess",),
         ("preprocess.mean",),
     ),
-    _fault(
+    held_out(
         "resize_nearest",
         "takes the nearest pixel; the reference widens a triangle",
         ("model.preprocess",),
         ("preprocess.resize",),
     ),
-    _fault(
+    held_out(
         "patches_one_late",
         "cuts patches from the second column of pixels on; the reference from the first",
         ("model.visual.embeddings.patch_embedding",),
@@ -41,7 +31,7 @@ HELD_OUT = (
         ),
         1.0,
     ),
-    _fault(
+    held_out(
         "heads_interleaved",
         "deals one layer's channels to heads in turn; the reference cuts them",
         (
@@ -53,7 +43,7 @@ HELD_OUT = (
             "layout.flatten",
         ),
     ),
-    _fault(
+    held_out(
         "mlp_residual_dropped",
         "hands on one layer's MLP alone; the reference adds it",
         ("model.visual.layers.2",),
@@ -62,7 +52,7 @@ HELD_OUT = (
             "graph.omitted",
         ),
     ),
-    _fault(
+    held_out(
         "narrowing_bias_lost",
         "adds no bias at the end of the first MLP; the reference does",
         (
@@ -71,7 +61,7 @@ HELD_OUT = (
         ),
         ("weights.bias",),
     ),
-    _fault(
+    held_out(
         "pool_adds_probe",
         "adds the learnt query to what it found; the reference does not",
         ("model.pool.norm",),
@@ -80,13 +70,13 @@ HELD_OUT = (
             "conditioning.combine",
         ),
     ),
-    _fault(
+    held_out(
         "projection_shared",
         "projects regions as the whole picture; the reference by weights of their own",
         ("model.region_projection",),
         ("weights.source",),
     ),
-    _fault(
+    held_out(
         "scale_divides",
         "divides cosines by the scale, as by a temperature; the reference multiplies",
         ("model.head",),
@@ -95,7 +85,7 @@ HELD_OUT = (
             "weights.scale",
         ),
     ),
-    _fault(
+    held_out(
         "logit_bias_scaled",
         "adds the bias to cosines; the reference to scaled ones",
         ("model.head",),

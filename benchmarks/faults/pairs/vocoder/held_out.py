@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from benchmarks.faults.pairs.vocoder.reference import CHANNELS
-from benchmarks.faults.planted import Fault
+from benchmarks.faults.planted import held_out
 
 __all__ = ["HELD_OUT", "HELD_OUT_CONFLICTS"]
 
 
-def _fault(
-    name: str,
-    kind: str,
-    sites: tuple[str, ...],
-    causes: tuple[str, ...],
-    value: float | None = None,
-) -> Fault:
-    return Fault(name, kind, sites, causes, value, origin="held out")
-
-
 HELD_OUT = (
-    _fault(
+    held_out(
         "log_base_two",
         "takes logarithms to base 2; the reference natural ones",
         ("model.frontend",),
         ("audio.log",),
     ),
-    _fault(
+    held_out(
         "mel_fmin",
         "begins filters at 20 Hz, as Kaldi does; the reference at 40 Hz",
         ("model.frontend",),
         ("audio.mel",),
         20.0,
     ),
-    _fault(
+    held_out(
         "transform_scaled",
         "divides the transform by the root of its length; the reference does not",
         ("model.frontend.spectrogram",),
@@ -41,7 +31,7 @@ HELD_OUT = (
             "graph.scale",
         ),
     ),
-    _fault(
+    held_out(
         "bn_weight_lost",
         "multiplies by no weight in the first norm; the reference does",
         ("model.encoder.convs.0.bn",),
@@ -50,14 +40,14 @@ HELD_OUT = (
             "weights.lost",
         ),
     ),
-    _fault(
+    held_out(
         "dilation_doubled",
         "places the second kernel on every fourth frame; the reference on every other",
         ("model.encoder.convs.1.conv",),
         ("conv.dilation",),
         4.0,
     ),
-    _fault(
+    held_out(
         "speaker_enlarged",
         "multiplies the speaker's vector by the root of its width; the reference does not",
         ("model.encoder.lstm",),
@@ -67,19 +57,19 @@ HELD_OUT = (
         ),
         CHANNELS**0.5,
     ),
-    _fault(
+    held_out(
         "candidate_by_sigmoid",
         "bends the LSTM's candidate by a sigmoid; the reference by tanh",
         ("model.encoder.lstm",),
         ("activation.function",),
     ),
-    _fault(
+    held_out(
         "second_cell_by_first",
         "gives the second cell the weights of the first",
         ("model.decoder.cell.gru2",),
         ("weights.source",),
     ),
-    _fault(
+    held_out(
         "mean_and_spread_swapped",
         "reads spread, then mean; the reference mean, then spread",
         (
@@ -89,7 +79,7 @@ HELD_OUT = (
         ),
         ("graph.chunks",),
     ),
-    _fault(
+    held_out(
         "temperature_squared",
         "scales noise by 0.49, the temperature as a variance; the reference by 0.7",
         (
@@ -103,7 +93,7 @@ HELD_OUT = (
         ),
         0.49,
     ),
-    _fault(
+    held_out(
         "noise_of_first_step",
         "adds the first step's noise in all steps; the reference a new one in each",
         (
@@ -113,7 +103,7 @@ HELD_OUT = (
         ),
         ("sampling.noise",),
     ),
-    _fault(
+    held_out(
         "postnet_bias_lost",
         "adds no bias in the post-net's first layer; the reference does",
         ("model.postnet.conv1",),
@@ -122,7 +112,7 @@ HELD_OUT = (
             "weights.bias",
         ),
     ),
-    _fault(
+    held_out(
         "expansion_last",
         "undoes the emphasis, then expands; the reference expands first",
         (
