@@ -274,7 +274,7 @@ def _nearest(start: Path) -> Path:
     raise ConfigError(
         f"no {DEFAULT_FILE} here or in a folder above",
         where=str(start),
-        hint="parity run --config FILE, or write one: docs/configuration.md",
+        hint="--config FILE names one; docs/configuration.md says how to write one",
     )
 
 
