@@ -87,5 +87,5 @@ def _share(shares: dict[str, float], name: str) -> str:
 def _speed(found: dict[str, float]) -> str:
     return (
         f"{found['audio_s']:.0f} s of speech at 24 kHz take waveform, health and diagnosis "
-        f"{found['processor_s']:.1f} s of processor time."
+        f"{found['wall_s']:.1f} s, {found['processor_s']:.1f} s of them on the processor."
     )
