@@ -41,7 +41,7 @@ native:  ## build and test the Rust crates, where cargo exists
 	@if ! command -v cargo >/dev/null; then echo "no cargo: the Rust crates are neither built nor tested (https://rustup.rs)"; exit 0; fi; \
 	cd adapters/native && \
 	cargo build --release --locked --package pocket-tts-candle --features faults && \
-	cargo test --release --locked --workspace --features pocket-tts-candle/faults
+	cargo test --release --locked --workspace --features pocket-tts-candle/faults,parity-candidate/ndarray,parity-candidate/half
 
 lint:  ## style, types and import layers
 	$(RUN) ruff check .
