@@ -14,7 +14,8 @@ from parity.diagnose.groups import Group, group
 from parity.diagnose.hypothesis import pattern_of
 from parity.diagnose.judge import Explained, Judge
 from parity.diagnose.relocate import Relocator
-from parity.diagnose.search import Chosen, Limits, Trial, holds, search
+from parity.diagnose.search import Limits, search
+from parity.diagnose.trial import Chosen, Trial, holds
 from parity.diagnose.view import View
 from parity.localize.execute import Edit
 from parity.localize.local_errors import Local
@@ -183,7 +184,7 @@ class Engine:
         if kind in self._slow or (limits.depth > 1 and kind in self._hopeless):
             return None
         hints = {one.group.first.name for e in self.explained for one in e.trial.chosen}
-        started = time.monotonic()
+        started = time.thread_time()
         state = (origin.segment.tap.key, self._changes_in(origin.segment))
         before = self._tried.get(origin.path)
         alone = before[1] if before is not None and before[0] == state else None
@@ -193,7 +194,7 @@ class Engine:
             self._tried[origin.path] = (state, found.alone)
             if limits.depth > 1:
                 self._hopeless.add(kind)
-            if time.monotonic() - started > _SLOW_S:
+            if time.thread_time() - started > _SLOW_S:
                 self._slow.add(kind)
             return None
         self._tried.pop(origin.path, None)

@@ -13,7 +13,7 @@ from parity.diagnose.engine import Engine
 from parity.diagnose.hypothesis import Hypothesis, pattern_of
 from parity.diagnose.judge import Explained
 from parity.diagnose.result import Finding, FindingSite, Grade, Unexplained
-from parity.diagnose.search import Chosen, Trial, holds
+from parity.diagnose.trial import Chosen, Trial, holds
 from parity.localize.segment import Segment
 
 __all__ = ["Cause", "causes_of", "unexplained_of"]

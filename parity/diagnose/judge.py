@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from parity.diagnose.ground import Ground, Origin
 from parity.diagnose.relocate import Relocator
-from parity.diagnose.search import Trial, alpha, tell_apart
+from parity.diagnose.trial import Trial, alpha, tell_apart
 from parity.localize.local_errors import Local
 from parity.localize.segment import Segment
 

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-
-import torch
+from itertools import combinations
 
 from parity.diagnose.groups import Group
 from parity.diagnose.hypothesis import Solve
 from parity.diagnose.solve import solve_for
-from parity.localize.execute import Edit
+from parity.diagnose.trial import Chosen, Trial, holds
 from parity.localize.local_errors import relative_error
 from parity.localize.segment import Segment
 
-__all__ = ["Chosen", "Found", "Limits", "Trial", "alpha", "holds", "search", "tell_apart"]
+__all__ = ["Found", "Limits", "search"]
 
 # In sets of changes: only the most promising of those that are solved for, nothing far-fetched,
 # and nothing that is too small beside the error to be seen.
 _MOST_SOLVED = 12
 _FAR_FETCHED = 3.0
 _TOO_SMALL = 0.02
+# Of sets that leave nearly as much, the one of likelier changes is followed.
+_ODDER = 0.1
+# Pairs of changes no odder than this are all tried: two that help only together are found so.
+_LIKELY = 1.15
+_LIKELY_WIDTH = 3
 _ROUNDS = 4  # in which the numbers of several changes are solved for in turn
-# Where a change makes rounding larger: how much more than the reference's is worth a look.
-_NEARLY = 30.0
-_SMALL_PART = 1e-3
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -37,61 +39,14 @@ class Limits:
     Attributes:
         depth: most changes that are tried together.
         beam: how many sets of changes are followed from one depth to the next.
-        seconds: wall time of one search for several changes together; where trying each alone
-            took longer, so may this.
+        seconds: of this thread's processor time, for one search for several changes together;
+            where trying each alone took longer, so may this. (Not wall time: what is found does
+            not depend on what else the machine does.)
     """
 
     depth: int = 4
     beam: int = 6
     seconds: float = 20.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chosen:
-    """A change of a trial.
-
-    Attributes:
-        group: what is changed.
-        value: the parameter that was solved for, or None.
-    """
-
-    group: Group
-    value: float | None = None
-
-    @property
-    def edits(self) -> tuple[Edit, ...]:
-        """The operations it replaces."""
-        return self.group.edits if self.value is None else self.group.with_value(self.value)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trial:
-    """A set of changes and what remains of the error under it.
-
-    Attributes:
-        chosen: the changes, in the order in which they were found.
-        error: relative L2 of the candidate against the changed reference.
-        effect: relative L2 of the changed reference against the reference, of a single change.
-    """
-
-    chosen: tuple[Chosen, ...]
-    error: float
-    effect: float = math.nan
-
-    @property
-    def cost(self) -> float:
-        """How far-fetched the changes are, together."""
-        return sum(one.group.cost for one in self.chosen)
-
-    @property
-    def edits(self) -> tuple[Edit, ...]:
-        """All operations that are replaced."""
-        return tuple(edit for one in self.chosen for edit in one.edits)
-
-    @property
-    def names(self) -> frozenset[tuple[str, str, str]]:
-        """What it says."""
-        return frozenset(one.group.key for one in self.chosen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,33 +101,54 @@ class _Search:
         self._effects: dict[int, float] = {}
 
     def go(self, alone: Sequence[Trial] | None) -> Found:
-        started = time.monotonic()
+        started = time.thread_time()
         start = Trial((), self.segment.error)
         singles = found = self._alone(start) if alone is None else self._again(alone)
-        now = time.monotonic()
+        now = time.thread_time()
         self.stop_at = now + max(self.limits.seconds, now - started)
         self.nearest = min(found, key=lambda t: t.error, default=None)
-        states = [start]
-        for depth in range(self.limits.depth):
-            if depth:
-                found = [trial for state in states for trial in self._extend(state)]
-            else:
-                self._keep_what_helps(found)
-            if depth:
-                found += [self._settled(trial) for trial in self._beam(found)]
-            accepted = [t for t in found if holds(self.segment, t) and self._needs_all(t)]
-            if accepted:
-                accepted.sort(key=lambda t: (t.cost, t.error))
-                return Found(accepted, self.nearest, singles)
-            if not depth:
-                hinted = self._hinted(start)
-                if holds(self.segment, hinted) and self._needs_all(hinted):
-                    return Found([hinted], self.nearest, singles)
-                found = [*found, hinted]
-            states = self._beam(found)
-            if not states or time.monotonic() > self.stop_at:
+        accepted = self._accepted(found)
+        if accepted or self.limits.depth == 1:
+            return Found(accepted, self.nearest, singles)
+        self._keep_what_helps(found)
+        hinted = self._hinted(start)
+        if self._accepted([hinted]):
+            return Found([hinted], self.nearest, singles)
+        states = [*self._beam(found, self.limits.beam), *([hinted] if hinted.chosen else [])]
+        for depth in range(1, self.limits.depth):
+            likely = self._likely_pairs(singles) if depth == 1 else []
+            found = [trial for state in states for trial in self._extend(state)]
+            followed = self._beam(found, self.limits.beam) + self._beam(likely, _LIKELY_WIDTH)
+            followed += [self._settled(trial) for trial in followed]
+            accepted = self._accepted([*found, *likely, *followed])
+            states = self._beam(followed, self.limits.beam + _LIKELY_WIDTH)
+            if accepted or not states or time.thread_time() > self.stop_at:
                 break
-        return Found([], self.nearest, singles)
+        return Found(accepted, self.nearest, singles)
+
+    def _accepted(self, found: Iterable[Trial]) -> list[Trial]:
+        """The trials that explain the tap with no change too many, the likeliest first."""
+        accepted = [t for t in found if holds(self.segment, t) and self._needs_all(t)]
+        return sorted(accepted, key=lambda t: (t.cost, t.error))
+
+    def _likely_pairs(self, singles: Sequence[Trial]) -> list[Trial]:
+        """All pairs of likely changes that differ in what they do; within half of the time."""
+        until = (time.thread_time() + self.stop_at) / 2
+        distinct = {
+            (f"{t.error:.5e}", f"{t.effect:.5e}"): t.chosen[0].group
+            for t in sorted(singles, key=lambda t: -t.cost)
+            if t.effect > 0 and t.chosen[0].group.solve is None and t.cost <= _LIKELY
+        }
+        found = []
+        for pair in combinations(sorted(distinct.values(), key=lambda g: g.cost), 2):
+            if time.thread_time() > until:
+                break
+            names = frozenset(group.key for group in pair)
+            if names not in self._seen:
+                self._seen.add(names)
+                error = self.segment.error_with(edit for g in pair for edit in g.edits)
+                found.append(Trial(tuple(Chosen(group) for group in pair), error))
+        return [trial for trial in found if math.isfinite(trial.error)]
 
     def _again(self, alone: Sequence[Trial]) -> list[Trial]:
         """What came of each change alone in an earlier search of the same tap."""
@@ -231,7 +207,7 @@ class _Search:
 
     def _extend(self, state: Trial) -> Iterator[Trial]:
         for group in self._pool:
-            if time.monotonic() > self.stop_at:
+            if time.thread_time() > self.stop_at:
                 return
             # Too small to matter yet: its turn comes when the larger causes are out of the way.
             # (What is solved for may matter more once it is solved for again.)
@@ -298,67 +274,30 @@ class _Search:
             for left_out in trial.chosen
         )
 
-    def _beam(self, found: Sequence[Trial]) -> list[Trial]:
-        """The best trials, at most two of which end in the same place."""
+    def _beam(self, found: Sequence[Trial], width: int) -> list[Trial]:
+        """The most promising trials, of which few share a change, a place or what they come to."""
         kept: list[Trial] = []
-        ends: dict[str, int] = {}
-        for trial in sorted(found, key=lambda t: t.error):
-            if not trial.chosen:
+        shares: Counter[object] = Counter()
+        for trial in sorted(found, key=_promise):
+            marks = _marks(trial)
+            if not trial.chosen or any(shares[mark] >= most for mark, most in marks):
                 continue
-            place = trial.chosen[-1].group.first.site.kind
-            if ends.get(place, 0) >= 2:
-                continue
-            ends[place] = ends.get(place, 0) + 1
+            shares.update(mark for mark, _ in marks)
             kept.append(trial)
-            if len(kept) == self.limits.beam:
+            if len(kept) == width:
                 break
         return kept
 
 
-def holds(segment: Segment, trial: Trial) -> bool:
-    """Whether a trial leaves no more than rounding, as far as it goes under its changes."""
-    if trial.error <= segment.floor:
-        return True
-    near = trial.error <= _NEARLY * segment.floor and trial.error < _SMALL_PART * segment.error
-    return near and trial.error <= segment.floor_with(trial.edits)
+def _promise(trial: Trial) -> float:
+    """What remains of the error, and a little more where the changes are far-fetched."""
+    return trial.error * (1 + _ODDER * trial.cost)
 
 
-def alpha(segment: Segment, trial: Trial) -> tuple[float, float]:
-    """How much of the proposed change the candidate shows: 1 for all of it, with standard error.
-
-    With r the candidate minus the reference and d the changed reference minus the reference, it is
-    `<r, d> / <d, d>`; the error is what the rest of r would make of it by chance.
-    """
-    try:
-        changed = segment.run(trial.edits).double()
-    except _FAILURES:
-        return math.nan, math.nan
-    ours, theirs = segment.ours.double(), segment.theirs.double()
-    if not changed.shape == ours.shape == theirs.shape:
-        return math.nan, math.nan
-    r, d = (theirs - ours).flatten(), (changed - ours).flatten()
-    power = float(d @ d)
-    if not power > 0 or not bool(torch.isfinite(r).all()):
-        return math.nan, math.nan
-    slope = float(r @ d) / power
-    rest = float((r - slope * d).norm()) / math.sqrt(max(r.numel() - 1, 1))
-    return slope, rest / math.sqrt(power)
-
-
-# How much larger or smaller the inputs are made to see two changes part.
-_SCALES = (1.0, 0.1, 4.0, 30.0)
-
-
-def tell_apart(segment: Segment, one: Trial, other: Trial) -> float | None:
-    """How much larger the inputs have to be for two changes to differ; None if they never do.
-
-    Changes that agree on all inputs are one change under two names.
-    """
-    for scale in _SCALES:
-        try:
-            a, b = segment.disturbed(one.edits, scale), segment.disturbed(other.edits, scale)
-        except _FAILURES:
-            continue
-        if not relative_error(a, b)[0] <= 10 * segment.floor:
-            return scale
-    return None
+def _marks(trial: Trial) -> list[tuple[object, int]]:
+    """What a trial may share with others that are followed, each with how many may have it."""
+    if not trial.chosen:
+        return []
+    last, same = trial.chosen[-1].group.first, f"{trial.error:.4e}"
+    changes: list[tuple[object, int]] = [(one.group.key, 3) for one in trial.chosen[:-1]]
+    return [*changes, (last.site.kind, 2), (same, 2), ((same, last.name), 1)]

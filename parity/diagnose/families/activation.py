@@ -72,6 +72,9 @@ _SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "SiLU(beta={value:.4g})": lambda x, a: x * torch.sigmoid(a * x),
 }
 
+# A leaky ReLU with a slope of about one is none at all, and has that name.
+_STEEPEST = {"LeakyReLU(slope={value:.4g})": 0.9}
+
 # The number that makes a function what it is: a slope, a bound.
 _NUMBERS = {"GELU(sigmoid)": 1.702, "LeakyReLU(0.01)": 0.01, "hard tanh": 1.0, "ReLU6": 6.0}
 _FEW = 6
@@ -240,7 +243,8 @@ def _slope(
     def make(value: float) -> tuple[Edit, ...]:
         return (view.instead(region, lambda x: curve(x, value)),)
 
-    solve = Solve(make, 0.0, 4.0, guesses=(0.01, 0.1, 0.2, 0.25, 1.0, 1.702))
+    high = _STEEPEST.get(label, 4.0)
+    solve = Solve(make, 0.0, high, guesses=(0.01, 0.1, 0.2, 0.25, 1.0, 1.702))
     parameter = "slope" if _kind(reference) == _kind(label) else "function"
     return Hypothesis(NAME, parameter, reference, label, site, solve=solve, cost=1.5)
 
