@@ -166,7 +166,7 @@ class DiagnoseConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether `parity run` says why a candidate differs, and how long it may look for causes."""
 
     enabled: bool = True
-    seconds: float = 300.0
+    seconds: float = 600.0
 
 
 class ListenConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
