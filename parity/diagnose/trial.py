@@ -9,7 +9,7 @@ import torch
 
 from parity.diagnose.groups import Group
 from parity.localize.execute import Edit
-from parity.localize.local_errors import relative_error
+from parity.localize.local_errors import as_doubles, relative_error
 from parity.localize.segment import Segment
 
 __all__ = ["Chosen", "Trial", "alpha", "holds", "tell_apart"]
@@ -83,10 +83,10 @@ def alpha(segment: Segment, trial: Trial) -> tuple[float, float]:
     `<r, d> / <d, d>`; the error is what the rest of r would make of it by chance.
     """
     try:
-        changed = segment.run(trial.edits).double()
+        changed = as_doubles(segment.run(trial.edits))
     except _FAILURES:
         return math.nan, math.nan
-    ours, theirs = segment.ours.double(), segment.theirs.double()
+    ours, theirs = as_doubles(segment.ours), as_doubles(segment.theirs)
     if not changed.shape == ours.shape == theirs.shape:
         return math.nan, math.nan
     r, d = (theirs - ours).flatten(), (changed - ours).flatten()

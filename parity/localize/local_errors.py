@@ -18,7 +18,7 @@ from parity.localize.candidate import Candidate
 from parity.localize.execute import Edit, Machine
 from parity.localize.tape import Tap, Tape
 
-__all__ = ["Local", "known_taps", "last_uses", "put_in", "relative_error", "replay"]
+__all__ = ["Local", "as_doubles", "known_taps", "last_uses", "put_in", "relative_error", "replay"]
 
 Tensor = torch.Tensor
 
@@ -190,9 +190,9 @@ def relative_error(theirs: Tensor, ours: Tensor) -> tuple[float, float]:
         return math.inf, math.nan
     if not theirs.numel():
         return 0.0, 0.0
-    if theirs.is_complex() and ours.is_complex():
-        theirs, ours = torch.view_as_real(theirs), torch.view_as_real(ours)
-    a, b = theirs.double(), ours.double()
+    if theirs.is_complex() != ours.is_complex():
+        return math.inf, math.nan
+    a, b = as_doubles(theirs), as_doubles(ours)
     difference = a - b
     if not bool(torch.isfinite(difference).all()):
         same = (torch.isnan(a) & torch.isnan(b)) | (a == b)
@@ -204,6 +204,11 @@ def relative_error(theirs: Tensor, ours: Tensor) -> tuple[float, float]:
     if size == 0.0:
         return 0.0, norm
     return size / max(norm, float(b.norm()), 1e-30), norm
+
+
+def as_doubles(tensor: Tensor) -> Tensor:
+    """A tensor in double precision; of complex numbers both parts, along a further axis."""
+    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).double()
 
 
 def last_uses(tape: Tape, edits: Mapping[int, Sequence[Edit]]) -> dict[int, int]:
