@@ -9,6 +9,7 @@ import torch
 
 from parity.diagnose.hypothesis import Solve
 from parity.localize.execute import Edit
+from parity.localize.local_errors import as_doubles
 
 __all__ = ["solve_for"]
 
@@ -65,7 +66,7 @@ class _Search:
     def __init__(self, solve: Solve, run: Run, theirs: Tensor) -> None:
         self.solve = solve
         self.run = run
-        self.theirs = theirs.double()
+        self.theirs = as_doubles(theirs)
         self.norm = max(float(self.theirs.norm()), 1e-30)
         self.best = (math.nan, math.inf)
         self._made: Tensor | None = None
@@ -122,7 +123,7 @@ class _Search:
 
     def _at(self, value: float) -> Tensor | None:
         try:
-            made = self.run(self.solve.make(value)).double()
+            made = as_doubles(self.run(self.solve.make(value)))
         except _FAILURES:
             return None
         fits = made.shape == self.theirs.shape and bool(torch.isfinite(made).all())
