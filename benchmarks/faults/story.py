@@ -71,7 +71,7 @@ def diagnosis(
             case = subject.cases[0].with_noise(capture.noise)
         candidate = _torch(subject, faults) if port == "torch" else _candle(size, faults)
         # A port with faults may speak for longer than the reference.
-        longer = case if port == "torch" else case.with_noise((case.noise or ()) * 4)
+        longer = case if port == "torch" else case.with_noise((case.noise or ()) * 16)
         capture_here(candidate, longer, TapPlan(include=include), theirs)
         reference = Reference.of_backend(backend, case, capture=ours)
         return diagnose(
