@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -97,5 +98,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output has gone (`| head`); nothing is left to say to it.
         sys.stderr.close()
         status = 0
+    except OSError as error:
+        click.echo(f"error: {_said_of(error)}", err=True)
+        sys.exit(2)
+    except Exception:
+        # Python would leave with 1, which says that parity does not hold.
+        traceback.print_exc()
+        click.echo("error: a defect of parity itself, with the trace above", err=True)
+        sys.exit(2)
     # Subcommands return their exit status; --help and --version return 0 or nothing.
     sys.exit(status or 0)
+
+
+def _said_of(error: OSError) -> str:
+    """What the system refused, and on which file."""
+    said = error.strerror or str(error)
+    return f"{error.filename}: {said}" if error.filename else said
