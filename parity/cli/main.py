@@ -29,6 +29,16 @@ COMMANDS = {
     "doctor": ("doctor", "What is installed here, and how to get the rest."),
 }
 
+# What people look for under a name of its own, and where it is.
+ELSEWHERE = {
+    "compare": "Compare two captures with: parity diff REF CAND",
+    "gate": "The gate is an option: parity run --gate",
+    "golden": "Golden captures are written by: parity run --create-golden",
+    "report": "Reports are options: parity diff REF CAND --html report.html; "
+    "parity run writes them too",
+    "test": "Tests are run by: pytest parity.toml",
+}
+
 EPILOG = """\b
 Examples:
   parity run
@@ -59,8 +69,8 @@ class _LazyGroup(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"no such command: {name!r}.{meant}")
+            meant = f"Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"no such command: {name!r}. {ELSEWHERE.get(name, meant)}".rstrip())
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
