@@ -86,6 +86,8 @@ class Pair(pytest.Collector):
 
     def _per_tap(self) -> bool:
         asked = self.config.option.parity_items or self.config.getini("parity_items")
+        if asked not in {"tap", "case"}:
+            raise self.CollectError(f"error: parity_items is {asked!r}\n  try: tap or case")
         return bool(asked == "tap")
 
     def _taps(self) -> tuple[str, ...]:

@@ -339,6 +339,14 @@ def test_a_configuration_that_is_wrong_is_an_error_of_collection(
     found.stdout.fnmatch_lines(["error: *parity.toml: there is no key 'tolerances'"])
 
 
+def test_a_misspelt_setting_is_an_error(pytester: pytest.Pytester) -> None:
+    project(pytester, "")
+    pytester.makeini("[pytest]\nparity_items = tapp")
+    found = run(pytester, "parity.toml")
+    found.assert_outcomes(errors=2)
+    found.stdout.fnmatch_lines(["error: parity_items is 'tapp'", "  try: tap or case"])
+
+
 def test_workers_share_the_work(pytester: pytest.Pytester) -> None:
     project(pytester, "scale")
     found = run_alone(pytester, "parity.toml", "-n", "2", "--parity-create")
