@@ -60,6 +60,15 @@ class ConfigError(ParityError):
 class InputError(ParityError):
     """An argument or a file of the user's cannot be used."""
 
+    @classmethod
+    def unwritable(cls, path: object, error: OSError) -> InputError:
+        """The error for a file or folder that cannot be made: read-only, full, in the way."""
+        return cls(
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            hint="check that its folder can be made and written, and that the disk has room",
+        )
+
 
 class AlignmentError(ParityError):
     """Reference and candidate taps cannot be brought together without guessing."""

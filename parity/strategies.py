@@ -6,7 +6,7 @@ laid out as usual, and values at the edges of their type. All shrink towards few
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -27,7 +27,7 @@ FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int64", "int32", "uint8", "bool")
 # One, primes, and the neighbours of powers of two, at which tiled and vectorised kernels end.
 AWKWARD = (1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
-# Up to so many numbers are drawn one by one, so that each can shrink; more come from a seed.
+# Up to so many numbers are drawn one by one, so that each can shrink; the rest comes from a seed.
 FEW = 8
 
 
@@ -130,33 +130,42 @@ def tensors(
     chosen = draw(drawn) if isinstance(drawn, st.SearchStrategy) else tuple(drawn)
     size = int(np.prod(chosen))
     one = numbers(name, nonfinite=nonfinite) if elements is None else elements
-    if size <= FEW:
-        values = np.array(draw(st.lists(one, min_size=size, max_size=size)))
-    else:
-        values = _many(draw, one, size, whole=np.dtype(_type(name)).kind in "iub")
+    whole = np.dtype(_type(name)).kind in "iub"
+    values = _values(draw, one, size, whole=whole, only=elements is not None)
     with np.errstate(over="ignore", invalid="ignore"):
         array = values.reshape(chosen).astype(_type(name))
     return _laid_out(array, draw(memory_orders())) if memory else array
 
 
-def _shape(
-    draw: st.DrawFn, shape: Sequence[int] | st.SearchStrategy[tuple[int, ...]] | None
-) -> tuple[int, ...]:
-    if shape is None:
-        return draw(shapes())
-    return draw(shape) if isinstance(shape, st.SearchStrategy) else tuple(shape)
+def _values(
+    draw: st.DrawFn, one: st.SearchStrategy[Any], size: int, *, whole: bool, only: bool
+) -> Array:
+    """Numbers from a seed, with a few drawn ones among them at places of their own.
 
+    Few and many are drawn alike, so that an input can shrink from many to few. Seed 0 is plain:
+    zeros, and the drawn numbers at the front.
 
-def _many(draw: st.DrawFn, one: st.SearchStrategy[Any], size: int, *, whole: bool) -> Array:
-    """Numbers from a seed, with a few drawn ones among them at places of their own."""
-    random = np.random.default_rng(draw(st.integers(0, 2**16)))
-    values = random.integers(0, 2, size) if whole else random.standard_normal(size)
-    drawn: Iterable[Any] = draw(st.lists(one, max_size=4))
-    places = random.permutation(size)
-    result = values.astype(object)
+    Args:
+        draw: given by hypothesis.
+        one: strategy for a single number.
+        size: how many.
+        whole: whether they are whole numbers.
+        only: whether each must be one that `one` can draw.
+    """
+    seed = draw(st.integers(0, 2**16))
+    least = min(int(only), size)
+    drawn: list[Any] = draw(st.lists(one, min_size=least, max_size=min(size, FEW)))
+    random = np.random.default_rng(seed)
+    places = random.permutation(size) if seed else np.arange(size)
+    values = np.zeros(size, object)
+    if only and size:
+        which = random.integers(0, len(drawn), size) if seed else np.zeros(size, int)
+        values[:] = [drawn[i] for i in which]
+    elif seed:
+        values[:] = random.integers(0, 2, size) if whole else random.standard_normal(size)
     for place, value in zip(places, drawn, strict=False):
-        result[place] = value
-    return result
+        values[place] = value
+    return values
 
 
 def _laid_out(array: Array, order: str) -> Array:

@@ -21,7 +21,8 @@ from torch.nn import functional
 
 import parity
 from parity.localize.noise_floors import Floors
-from parity.notebook.plots import FloorPlots
+from parity.notebook.plots import DiagnosisPlots, FloorPlots, LocalizationPlots
+from parity.notebook.plots.canvas import BAD
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 Tensor = torch.Tensor
@@ -32,6 +33,7 @@ class Layer(nn.Module):
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
+        self.gelu = "tanh"
         self.norm1, self.norm2 = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
@@ -42,7 +44,7 @@ class Layer(nn.Module):
         q, k, v = (part.unflatten(-1, (4, -1)).transpose(1, 2) for part in parts)
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
-        return x + self.down(functional.gelu(self.up(self.norm2(x)), approximate="tanh"))
+        return x + self.down(functional.gelu(self.up(self.norm2(x)), approximate=self.gelu))
 
 
 def decoder(eps: float = 1e-5) -> nn.Module:
@@ -63,6 +65,14 @@ def reordered() -> nn.Module:
     return model
 
 
+def faulty() -> nn.Module:
+    """The decoder with the exact GELU in one layer, and another epsilon in a norm of the last."""
+    model = decoder()
+    model[1].gelu = "none"
+    model[3].norm1.eps = 1e-3
+    return model
+
+
 def main(folder: Path = IMAGES) -> None:
     """Draw all figures into `folder`."""
     x = torch.randn(1, 24, 64, generator=torch.Generator().manual_seed(1))
@@ -76,6 +86,11 @@ def main(folder: Path = IMAGES) -> None:
         with _figure(folder / "floors.svg") as figure:
             FloorPlots(floors)(figure.subplots())
         _two_ports(folder, Path(scratch), reference, floors, x)
+        port = Path(scratch) / "port.h5"
+        wrong = faulty()
+        with parity.record(port, wrong, inputs=False, params=False):
+            wrong(x)
+        _found(folder, again, port)
 
 
 def _two_ports(folder: Path, scratch: Path, reference: Path, floors: Floors, x: Tensor) -> None:
@@ -95,9 +110,37 @@ def _two_ports(folder: Path, scratch: Path, reference: Path, floors: Floors, x: 
         axes.margins(y=0.3)
 
 
+def _found(folder: Path, again: parity.Reference, port: Path) -> None:
+    """Where two faults show, where they enter, and that the changed reference has them."""
+    places = parity.localize(again, port, output="5")
+    why = parity.diagnose(again, port, output="5")
+    with _figure(folder / "diagnosis.svg", height=6.4) as figure:
+        above, middle, below = figure.subplots(3, 1, height_ratios=[3, 3, 2])
+        LocalizationPlots(places)(above)
+        LocalizationPlots(places).local(middle)
+        last = places.origins[-1]
+        above.annotate(
+            last.key.path, (places.taps.index(last), last.error), xytext=(-4, 12),
+            textcoords="offset points", color=BAD, fontsize="small",
+        )  # fmt: skip
+        known = [(i, tap.floor) for i, tap in enumerate(places.taps) if tap.floor > 0]
+        middle.plot(*zip(*known, strict=True), "k_", label="noise floor there")
+        middle.legend(loc="upper left", fontsize="small", ncols=4, frameon=False)
+        DiagnosisPlots(why).proof(below)
+        above.set_title("1. Against the reference's own run", loc="left", fontsize="medium")
+        middle.set_title(
+            "2. Against the reference on the port's own tensors", loc="left", fontsize="medium"
+        )
+        below.set_title("3. With a cause put into the reference", loc="left", fontsize="medium")
+        below.legend(
+            frameon=False, fontsize="small", ncols=3, loc="lower right", bbox_to_anchor=(1, 1)
+        )
+        above.set_xlabel("")
+
+
 @contextmanager
-def _figure(path: Path) -> Iterator[Figure]:
-    figure = Figure(figsize=(8.5, 3.2), layout="constrained")
+def _figure(path: Path, *, height: float = 3.2) -> Iterator[Figure]:
+    figure = Figure(figsize=(8.5, height), layout="constrained")
     yield figure
     with mpl.rc_context({"svg.hashsalt": "parity", "svg.fonttype": "none"}):
         figure.savefig(path, format="svg", metadata={"Date": None})

@@ -85,11 +85,24 @@ def command(**given: Any) -> int:
     return diagnose_pair(given)
 
 
+def _refuse_captures(names: tuple[str, ...]) -> None:
+    """Captures as arguments, as `parity diff` takes them."""
+    if not any(name.endswith((".h5", ".hdf5")) for name in names):
+        return
+    two = names if len(names) == 2 else ("REF.h5", "CAND.h5")
+    raise InputError(
+        f"{names[0]} is a capture, and NAME is a candidate of parity.toml; captures are named by "
+        "options, with the program that is run again",
+        hint=f"parity diagnose --reference {two[0]} --candidate {two[1]} --program MODULE:ATTR",
+    )
+
+
 def _check_one_way(given: dict[str, Any]) -> None:
     """Two files, or a configuration."""
     of_pair = {name: given[name] for name in ("reference", "candidate", "program", "options")}
     of_runs = {name: given[name] for name in ("candidates", "config", "cases", "fresh")}
     if not any(of_pair.values()):
+        _refuse_captures(given["candidates"])
         return
     for name in ("reference", "candidate", "program"):
         if not given[name]:

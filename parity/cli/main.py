@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -26,6 +27,16 @@ COMMANDS = {
     "show": ("show", "Look into a capture."),
     "backends": ("backends", "Which kinds of implementation can be captured here."),
     "doctor": ("doctor", "What is installed here, and how to get the rest."),
+}
+
+# What people look for under a name of its own, and where it is.
+ELSEWHERE = {
+    "compare": "Compare two captures with: parity diff REF CAND",
+    "gate": "The gate is an option: parity run --gate",
+    "golden": "Golden captures are written by: parity run --create-golden",
+    "report": "Reports are options: parity diff REF CAND --html report.html; "
+    "parity run writes them too",
+    "test": "Tests are run by: pytest parity.toml",
 }
 
 EPILOG = """\b
@@ -58,8 +69,8 @@ class _LazyGroup(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"no such command: {name!r}.{meant}")
+            meant = f"Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"no such command: {name!r}. {ELSEWHERE.get(name, meant)}".rstrip())
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -97,5 +108,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output has gone (`| head`); nothing is left to say to it.
         sys.stderr.close()
         status = 0
+    except OSError as error:
+        click.echo(f"error: {_said_of(error)}", err=True)
+        sys.exit(2)
+    except Exception:
+        # Python would leave with 1, which says that parity does not hold.
+        traceback.print_exc()
+        click.echo("error: a defect of parity itself, with the trace above", err=True)
+        sys.exit(2)
     # Subcommands return their exit status; --help and --version return 0 or nothing.
     sys.exit(status or 0)
+
+
+def _said_of(error: OSError) -> str:
+    """What the system refused, and on which file."""
+    said = error.strerror or str(error)
+    return f"{error.filename}: {said}" if error.filename else said

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,20 +50,39 @@ def record_here(request: Request) -> int:
     """Record in this process.
 
     Raises:
-        ParityError: the run failed.
+        ParityError: the run failed; a file that was there is still what it was, unless something
+            was recorded.
     """
     started = time.monotonic()
-    with Bar(request.case.name, quiet=request.json == "-") as bar:
+    with (
+        Bar(request.case.name, quiet=request.json == "-") as bar,
+        _in_place_of(request.output) as path,
+    ):
         backend = load(request.backend, request.options, python_path=_HERE)
         records = capture_here(
             backend,
             request.case,
             request.plan,
-            request.output,
+            path,
             on_progress=lambda progress: bar.update(progress.count),
         )
     _say(request, {"ending": "ok", "records": records, "seconds": time.monotonic() - started})
     return 0
+
+
+@contextmanager
+def _in_place_of(output: Path) -> Iterator[Path]:
+    """Where to record, so that a run that records nothing does not cost what lies at `output`."""
+    there = output.is_file()
+    new = output.with_name(f".{output.name}.{os.getpid()}.new") if there else output
+    try:
+        yield new
+    finally:
+        if not _kept(new, 0):
+            if there or new.is_file():
+                new.unlink(missing_ok=True)
+        elif there:
+            new.replace(output)
 
 
 def record_isolated(

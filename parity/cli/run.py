@@ -58,7 +58,7 @@ Exit status: 0 parity holds, 1 it does not, 2 something did not run, 3 nothing c
     "--update-baseline", is_flag=True, help="With --gate: move the baseline to what is better."
 )
 @click.option(
-    "--accept-worse", metavar="REASON", default="",
+    "--accept-worse", metavar="REASON",
     help="With --gate: move the baseline to this run, and note the reason in it.",
 )  # fmt: skip
 @click.option("--junit", metavar="FILE", default="", help="With --gate: write JUnit XML.")
@@ -117,10 +117,14 @@ def _gate_options(gated: bool, given: dict[str, Any], *, whole: bool) -> GateOpt
         "junit": "--junit",
         "summary": "--summary",
     }
+    if given["accept_worse"] is not None and not given["accept_worse"].strip():
+        raise InputError(
+            "--accept-worse has an empty reason", hint="say why, for whoever reads the baseline"
+        )
     if gated:
         return GateOptions(
             update=given["update_baseline"],
-            accept=given["accept_worse"],
+            accept=given["accept_worse"] or "",
             junit=given["junit"],
             summary=given["summary"],
             whole=whole,

@@ -59,8 +59,8 @@ def _nothing(table: DiffTable) -> str:
     return (
         "no tap of the candidate has a name of the reference's. "
         f"Reference: {_some(ours)}. Candidate: {_some(theirs)}. "
-        "Give rename rules (--rename 'candidate -> reference'), or match by order, shape and "
-        "content (--auto)"
+        "Give rename rules ('candidate -> reference', as renames or --rename), or match by order, "
+        "shape and content (mode='auto' or --auto)"
     )
 
 

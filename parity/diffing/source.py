@@ -118,6 +118,13 @@ class ArraySource:
         self.label = label
         self.facts: Mapping[str, Any] = {}
         self.notes: Sequence[str] = ()
+        for name in arrays:
+            if not isinstance(name, str) or not name:
+                raise InputError(
+                    f"{name!r} is no name of a tensor",
+                    where=label,
+                    hint="use texts that are not empty: {'encoder': ...}",
+                )
         self._arrays = [_as_array(name, value) for name, value in arrays.items()]
         self.records: Sequence[TapRecord] = tuple(
             TapRecord(

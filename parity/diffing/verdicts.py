@@ -58,7 +58,9 @@ def _missing(row: Row, allow_missing: Sequence[str]) -> Decision:
     if any(fnmatchcase(row.key.path, pattern) for pattern in allow_missing):
         return Decision(Verdict.MISSING, ok=True, reason="")
     return Decision(
-        Verdict.MISSING, ok=False, reason="the candidate has no such tensor (see --allow-missing)"
+        Verdict.MISSING,
+        ok=False,
+        reason="the candidate has no such tensor, and allow_missing does not name it",
     )
 
 

@@ -82,7 +82,10 @@ def load_baseline(path: Path) -> Baseline | None:
     Raises:
         ConfigError: it is no baseline, or of another version.
     """
-    hint = "parity run --gate --update-baseline writes one; git log shows what it was"
+    hint = (
+        "take it back from version control; or remove it, and let parity run --gate "
+        "--update-baseline write a new one"
+    )
     try:
         file = msgspec.json.decode(path.read_bytes(), type=_File)
     except FileNotFoundError:

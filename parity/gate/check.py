@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -54,6 +55,11 @@ def check(
     return GateResult(run, tuple(lists.failures), tuple(lists.forgiven), tuple(improved))
 
 
+def _in_a_row(problem: str) -> str:
+    """A problem and what to try, for reports that have one line for both."""
+    return re.sub(r"\n +(try|or): ([^\n]*)", r" (\1: \2)", problem)
+
+
 def _check_one(comparison: Comparison, config: GateConfig, lists: Lists) -> None:
     """One comparison against its tolerance."""
     case, candidate, diff = comparison.case, comparison.candidate, comparison.diff
@@ -61,7 +67,7 @@ def _check_one(comparison: Comparison, config: GateConfig, lists: Lists) -> None
     problem = next(((who, state.problem) for who, state in sides if state.problem), None)
     if problem is not None or diff is None:
         who, why = problem or (candidate, "there was nothing to compare")
-        words = f"{who} did not run to its end: {why}"
+        words = f"{who} did not run to its end: {_in_a_row(why)}"
         lists.add(Failure(Kind.DID_NOT_RUN, case, candidate, EVERYWHERE, words))
         return
     if diff.outcome is Outcome.INVALID:

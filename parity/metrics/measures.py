@@ -13,6 +13,8 @@ __all__ = ["Metrics", "metrics"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+LEAST_SQUARE = 1e-280  # float64 ends at 5e-324; a sum of squares above this has all its digits
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metrics:
@@ -32,7 +34,8 @@ class Metrics:
         rmse: `sqrt(mean(|d|**2))`.
         max_abs: `max(|d|)`.
         mean_abs: `mean(|d|)`.
-        rel_l2: `|d| / |r|` in the Euclidean norm; 0 for equal zeros, inf for a zero reference.
+        rel_l2: `|d| / |r|` in the Euclidean norm; 0 for equal zeros, inf for a zero reference. An
+            upper bound of it where all |d| are so small that their squares vanish.
         rel_linf: `max(|d|) / max(|r|)`, likewise; of complex r the largest part, not modulus.
         snr_db: `20 log10(|r| / |d|)`; inf when there is no error, -inf for a zero reference.
         max_ulp: largest distance in units of the last place; NaN unless both are one float dtype.
@@ -128,7 +131,12 @@ def _metrics(stats: PairStatistics, finite_only: bool) -> Metrics:
     constant = stats.lows >= stats.highs
     any_constant = constant.any(axis=-1)
     peak = np.maximum(np.abs(stats.lows), np.abs(stats.highs))[..., Bound.REFERENCE]
-    rel_l2 = np.sqrt(_ratio(dd, rr))
+    rel_linf = _ratio(stats.max_abs, peak)
+    # The squares of what is below 1e-162 are zero: |d| is at most sqrt(n) max(|d|), and
+    # |r| at least max(|r|).
+    lost = (dd < LEAST_SQUARE) & (stats.max_abs > 0)
+    terms = stats.count(Count.TERMS)
+    rel_l2 = np.where(lost, np.sqrt(terms) * rel_linf, np.sqrt(_ratio(dd, rr)))
     return Metrics(
         count=count,
         compared=compared,
@@ -140,7 +148,7 @@ def _metrics(stats: PairStatistics, finite_only: bool) -> Metrics:
         max_abs=masked(stats.max_abs),
         mean_abs=masked(sums[..., Sum.ABS_D] / compared),
         rel_l2=masked(rel_l2),
-        rel_linf=masked(_ratio(stats.max_abs, peak)),
+        rel_linf=masked(rel_linf),
         snr_db=masked(-20.0 * np.log10(rel_l2)),
         max_ulp=masked(stats.max_ulp),
         mismatch_share=stats.count(Count.MISMATCHED) / count,

@@ -67,7 +67,9 @@ def to_explorer(
         "nodes": nodes,
         "groupNodeAttributes": {"": _about(result, diagnosis)},
     }
-    return json.dumps({"graphs": [graph]}, ensure_ascii=False, allow_nan=False)
+    # Without a label the page of 0.1.34 calls the file an "Unsupported JSON format".
+    document = {"label": printable(title), "graphs": [graph]}
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
 
 def _outer(path: str) -> list[str]:

@@ -119,7 +119,8 @@ def side(result: DiffResult, which: str) -> str:
 def worst_element(row: TapDiff) -> str:
     """The largest difference and where it is: `largest difference 1.2e-03 at [0, 5, 7]`."""
     at, spec = row.metrics.get("argmax", -1.0), row.reference
-    if spec is None or row.piece or not at >= 0:
+    # Of tensors that are not finite on one side, what the largest difference is is not known.
+    if spec is None or row.piece or not at >= 0 or math.isnan(row.metrics["max_abs"]):
         return ""
     index = ", ".join(str(int(i)) for i in np.unravel_index(int(at), spec.shape or (1,)))
     return f"largest difference {row.metrics['max_abs']:.1e} at [{index}]"

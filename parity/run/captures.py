@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from parity.backends import Progress, load
 from parity.capture.isolated import capture_here, capture_isolated
-from parity.errors import ParityError
+from parity.errors import InputError, ParityError
 from parity.run.config import Config, Implementation
 from parity.run.result import CaptureState
 from parity.run.reuse import can_reuse, capture_key, remember
@@ -52,17 +53,23 @@ def make_capture(
         case: on which input; a candidate's carries the reference's noise tape.
         fresh: capture again in any case.
         on_progress: called now and then with the last record.
+
+    Raises:
+        InputError: the folder of captures cannot be written.
     """
     path = _path(config, case.name, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     depends = [config.resolve(entry) for entry in implementation.depends]
-    depends += _named_files(config, implementation)
+    depends += _named_files(config, implementation, case)
     key = capture_key(implementation, case, plan_of(config), depends)
     if config.store.reuse and not fresh and can_reuse(path, key):
         return CaptureState(path, reused=True)
     # What an earlier run left must not be taken for this one's, should this one not begin at all.
-    for stale in (path, path.with_name(f"{path.name}.journal"), path.with_name(f"{path.name}.key")):
-        stale.unlink(missing_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for ending in ("", ".journal", ".key"):
+            path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError.unwritable(path, error) from None
     started = time.monotonic()
     problem = _run(config, implementation, case, path, on_progress=on_progress)
     if not problem:
@@ -70,11 +77,25 @@ def make_capture(
     return CaptureState(path, seconds=time.monotonic() - started, problem=problem)
 
 
-def _named_files(config: Config, implementation: Implementation) -> list[Path]:
+def _named_files(config: Config, implementation: Implementation, case: Case) -> list[Path]:
     """What options name that exists as a file or folder: dumps, weights, a built library."""
-    named = [value for value in implementation.options.values() if isinstance(value, str) and value]
-    places = [place / value for value in named for place in (Path.cwd(), config.root)]
+    # As the backend `files` does: one folder a case.
+    texts = filter(None, _texts(implementation.options))
+    named = [text.replace("{case}", case.name) for text in texts]
+    places = [place / text for text in named for place in (Path.cwd(), config.root)]
     return [place for place in dict.fromkeys(places) if _exists(place) and place != config.root]
+
+
+def _texts(options: Any) -> Iterator[str]:
+    """Every text in options, however deep."""
+    if isinstance(options, str):
+        yield options
+    elif isinstance(options, Mapping):
+        for value in options.values():
+            yield from _texts(value)
+    elif isinstance(options, list | tuple):
+        for value in options:
+            yield from _texts(value)
 
 
 def _exists(path: Path) -> bool:

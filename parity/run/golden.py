@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from parity.errors import CaptureFileError, ConfigError
+from parity.errors import CaptureFileError, ConfigError, InputError
 from parity.run.calibration import calibrate_reference, missing_precisions, wanted_precisions
 from parity.run.captures import make_capture, slug
 from parity.run.cases import load_cases
 from parity.run.config import Config
 from parity.run.judging import tolerance_of
 from parity.run.result import CaptureState
-from parity.store import open_capture
+from parity.store import Capture, open_capture, verify
 from parity.tensors import Case
 
 __all__ = ["golden_path", "golden_state", "write_golden", "write_goldens"]
@@ -45,17 +45,27 @@ def _problem(config: Config, case: Case, path: Path) -> str:
     renew = f"parity run --update-golden --case {case.name!r}, where the reference can run"
     try:
         with open_capture(path) as capture:
-            made_for, complete = capture.case, capture.complete
+            unfit = _unfit(capture, case)
     except CaptureFileError as error:
         return f"{error}\n  or: {renew}"
-    if not complete:
-        return f"{path}: the golden capture is incomplete\n  try: {renew}"
-    if made_for is not None and made_for.digest() != replace(case, noise=None).digest():
-        return f"{path}: the golden capture is of another input than the case\n  try: {renew}"
     wanted = wanted_precisions(tolerance_of(config)) if config.tolerance.calibrate else ()
-    if missing := missing_precisions(path, wanted):
-        named = ", ".join(missing)
-        return f"{path}: the golden capture has no noise floors for {named}\n  try: {renew}"
+    if not unfit and (missing := missing_precisions(path, wanted)):
+        unfit = f"has no noise floors for {', '.join(missing)}"
+    return f"{path}: the golden capture {unfit}\n  try: {renew}" if unfit else ""
+
+
+def _unfit(capture: Capture, case: Case) -> str:
+    """Why a capture cannot stand for the reference on a case; empty where it can."""
+    if not capture.complete:
+        return "is incomplete"
+    if damaged := verify(capture):
+        return (
+            f"is damaged: {len(damaged):,} of its tensors are not what was recorded, the first "
+            f"at {damaged[0].path}"
+        )
+    made_for = capture.case
+    if made_for is not None and made_for.digest() != replace(case, noise=None).digest():
+        return "is of another input than the case"
     return ""
 
 
@@ -79,6 +89,7 @@ def write_goldens(
 
     Raises:
         ConfigError: the configuration names no folder of golden captures, or the reference failed.
+        InputError: the folder cannot be written.
     """
     if not config.reference.golden:
         raise ConfigError(
@@ -103,6 +114,7 @@ def write_golden(config: Config, case: Case) -> Path:
 
     Raises:
         ConfigError: the reference failed.
+        InputError: the folder cannot be written.
     """
     state = make_capture(config, "reference", config.reference, case)
     if state.problem:
@@ -116,11 +128,14 @@ def write_golden(config: Config, case: Case) -> Path:
         if missing:
             calibrate_reference(config, state.path, missing, lambda _done, _total: None)
     target = golden_path(config, case.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        shutil.copyfile(state.path, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(state.path, partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError.unwritable(target, error) from None
     return target

@@ -63,6 +63,9 @@ def differential(
 
     def decorate(test: Callable[..., Any]) -> Callable[..., None]:
         names = list(inspect.signature(test).parameters)
+        # The test of a class: what it is called on is no input.
+        bound = names[:1] == ["self"]
+        names = names[bound:]
         if unknown := sorted(set(strategies) - set(names)):
             raise ConfigError(
                 f"{test.__name__} has no parameter {unknown[0]!r}",
@@ -71,26 +74,41 @@ def differential(
         drawn = {name: strategies.get(name, tensors()) for name in names}
         pair = _Pair(reference, candidate, tolerance)
 
-        @hypothesis.settings(max_examples=max_examples, deadline=None, report_multiple_bugs=False)
+        # All phases but that which explains: it names lines of parity.
+        phases = [p for p in hypothesis.Phase if p is not hypothesis.Phase.explain]
+
+        @hypothesis.settings(
+            max_examples=max_examples, deadline=None, report_multiple_bugs=False, phases=phases
+        )
         @hypothesis.given(st_fixed(drawn))
         def search(inputs: Mapping[str, Any]) -> None:
             __tracebackhide__ = True
-            chosen = test(**inputs)
+            chosen = test(*owner, **inputs)
             arguments = tuple(inputs.values()) if chosen is None else _as_tuple(chosen)
             pair.compare(arguments, inputs)
 
+        owner: list[Any] = []
+
         @functools.wraps(test)
-        def run() -> None:
+        def run(*given: Any) -> None:
             __tracebackhide__ = True
-            pair.telling = 0
-            search()
+            owner[:] = given
+            pair.telling, pair.refusal = 0, ""
+            try:
+                search()
+            except (hypothesis.errors.Unsatisfiable, hypothesis.errors.FailedHealthCheck):
+                if pair.telling or not pair.refusal:
+                    raise
             if not pair.telling:
+                last = f"; the reference refused, at last with {pair.refusal}"
                 raise NothingComparedError(
                     f"{pair.names}: on no drawn input did both give numbers that could differ"
+                    f"{last if pair.refusal else ''}"
                 )
 
         # pytest would take the wrapped function's parameters for fixtures.
-        run.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        run.__signature__ = inspect.Signature([own] if bound else [])  # type: ignore[attr-defined]
         del run.__wrapped__
         return run
 
@@ -109,7 +127,7 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 
 class _Pair:
-    """The two implementations, and how often a comparison of them could have failed."""
+    """The two implementations, how often a comparison could have failed, and the last refusal."""
 
     def __init__(
         self,
@@ -120,6 +138,7 @@ class _Pair:
         self._reference, self._candidate, self._tolerance = reference, candidate, tolerance
         self.names = f"{_name(reference)} and {_name(candidate)}"
         self.telling = 0
+        self.refusal = ""
 
     def compare(self, arguments: tuple[Any, ...], inputs: Mapping[str, Any]) -> None:
         """Raise if the two disagree on these arguments."""
@@ -128,7 +147,8 @@ class _Pair:
 
         try:
             ours = named(self._reference(*map(_copy, arguments)))
-        except Exception:
+        except Exception as error:
+            self.refusal = f"{type(error).__name__}: {error}"
             hypothesis.reject()
         shown = _shown(inputs)
         try:

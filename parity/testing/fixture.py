@@ -16,7 +16,7 @@ from parity.testing.golden import GoldenFile, plain_name, save
 from parity.testing.marker import options_of
 from parity.testing.properties import note
 from parity.testing.sides import file_of, named
-from parity.testing.written import GOLDEN_PROPERTY
+from parity.testing.written import GOLDEN_PROPERTY, WRITTEN
 
 __all__ = ["ParityFixture"]
 
@@ -31,13 +31,15 @@ class ParityFixture:
         self._options |= options_of(self._item)
 
     def golden(self, name: str = "") -> GoldenFile:
-        """The golden capture of this test: `golden/<file>/<test>.h5` beside the test's file.
+        """The golden capture of this test, beside its file: `golden/<file>/<class>.<test>.h5`.
 
         Args:
             name: which, where a test has several.
         """
         folder = self._item.path.parent / self._config.getini("parity_golden")
-        test = plain_name(self._item.name) + (f".{plain_name(name)}" if name else "")
+        classes = [node.name for node in self._item.listchain() if isinstance(node, pytest.Class)]
+        test = plain_name(".".join((*classes, self._item.name)))
+        test += f".{plain_name(name)}" if name else ""
         return GoldenFile(folder / self._item.path.stem / f"{test}.h5")
 
     def check(
@@ -59,12 +61,18 @@ class ParityFixture:
 
         Raises:
             ParityAssertionError: parity does not hold, or nothing can be concluded.
-            pytest.fail.Exception: there is no golden capture, or it was just written.
+            pytest.fail.Exception: there is no golden capture. Where it was just written, the test
+                goes on, so that its other captures are written too, and fails at its end.
+            InputError: it shall be written, and the test does not say how, or says so twice.
         """
         __tracebackhide__ = True
         golden, asked = self.golden(name), self._config.option
         if asked.parity_update or (asked.parity_create and not golden.exists):
             self._write(golden, reference)
+            try:
+                return assert_parity(golden.path, candidate, **(self._options | options))
+            except ParityAssertionError as error:
+                return error.result
         if not golden.exists:
             pytest.fail(self._missing(golden), pytrace=False)
         return self.assert_parity(golden.path, candidate, name=name, **options)
@@ -107,14 +115,18 @@ class ParityFixture:
                 where=self._item.nodeid,
                 hint="parity.check(candidate, reference=lambda: ...)",
             )
+        written = self._item.stash.setdefault(WRITTEN, [])
+        near = _near(golden.path)
+        if any(path == near for path, _ in written):
+            raise InputError(
+                f"the golden capture {near} was written by this test already",
+                where=self._item.nodeid,
+                hint='give each its name: parity.check(candidate, ..., name="decoder")',
+            )
         was = "updated" if golden.exists else "created"
         golden.write(reference())
-        self._item.user_properties.append((GOLDEN_PROPERTY, _near(golden.path)))
-        pytest.fail(
-            f"the golden capture was {was}, so nothing was compared: {_near(golden.path)}\n"
-            "  look at it (parity show), commit it, and run again without the option",
-            pytrace=False,
-        )
+        written.append((near, was))
+        self._item.user_properties.append((GOLDEN_PROPERTY, near))
 
     def _missing(self, golden: GoldenFile) -> str:
         return (

@@ -14,7 +14,7 @@ import pytest
 from parity.diffing import DiffResult, Outcome, TapDiff
 from parity.errors import ParityError
 from parity.gate.listing import Lists
-from parity.gate.result import Failure, Kind
+from parity.gate.result import EVERYWHERE, Failure, Kind
 from parity.report.words import headline
 from parity.run import Comparison, load_config
 from parity.run.captures import plan_of
@@ -86,6 +86,8 @@ class Pair(pytest.Collector):
 
     def _per_tap(self) -> bool:
         asked = self.config.option.parity_items or self.config.getini("parity_items")
+        if asked not in {"tap", "case"}:
+            raise self.CollectError(f"error: parity_items is {asked!r}\n  try: tap or case")
         return bool(asked == "tap")
 
     def _taps(self) -> tuple[str, ...]:
@@ -125,6 +127,9 @@ class ParityItem(pytest.Item):
             )
         comparison = pairs.comparison(case, candidate)
         self.user_properties += [("parity.case", case), ("parity.candidate", candidate)]
+        for state in (comparison.reference, comparison.capture):
+            if state.problem:
+                self._unless_listed(comparison, Kind.DID_NOT_RUN, state.problem.splitlines()[0])
         if self._whole:
             self._check_whole(comparison)
         else:
@@ -135,10 +140,13 @@ class ParityItem(pytest.Item):
         note(self, result)
         for path in comparison.reports.values():
             self.user_properties.append(("parity.report", str(path)))
+        if result.outcome is Outcome.INVALID:
+            self._unless_listed(comparison, Kind.INCONCLUSIVE, result.because)
+            raise _FailedError(self._message(comparison, result, None))
         # What fails at a tap that has a test of its own fails there.
-        other = [row for row in result.failures if row.key.path not in self._taps]
-        if result.outcome is Outcome.INVALID or other:
-            raise _FailedError(self._message(comparison, result, other[0] if other else None))
+        self._check_rows(
+            comparison, result, [row for row in result.failures if row.key.path not in self._taps]
+        )
 
     def _check_tap(self, comparison: Comparison) -> None:
         result = _result(comparison)
@@ -147,19 +155,31 @@ class ParityItem(pytest.Item):
             raise _FailedError(f"{self.name} was not compared: {headline(result)}")
         failing = [row for row in rows if not row.ok]
         note_tap(self, failing[0] if failing else rows[-1])
-        if failing:
-            self._expected(comparison, failing[0])
-            raise _FailedError(self._message(comparison, result, failing[0]))
+        self._check_rows(comparison, result, failing)
 
-    def _expected(self, comparison: Comparison, row: TapDiff) -> None:
-        """Let what `[[gate.expected]]` lists, and still may, fail as expected."""
+    def _check_rows(
+        self, comparison: Comparison, result: DiffResult, failing: list[TapDiff]
+    ) -> None:
+        """Fail for the first row that is not listed; as expected, where all of them are."""
+        listed = [self._listed(comparison, _kind(row), row.reason, row.key.path) for row in failing]
+        for row, why in zip(failing, listed, strict=True):
+            if not why:
+                raise _FailedError(self._message(comparison, result, row))
+        if listed:
+            pytest.xfail(listed[0])
+
+    def _listed(self, comparison: Comparison, kind: Kind, words: str, tap: str = EVERYWHERE) -> str:
+        """Why `[[gate.expected]]` or `[[gate.skip]]` let a failure be; empty where it counts."""
         assert isinstance(self.parent, Pair)  # noqa: S101 - made by it
-        kind = Kind.NOT_COMPARED if row.candidate is None else Kind.DIVERGENCE
-        failure = Failure(kind, comparison.case, comparison.candidate, self.name, row.reason)
         lists = Lists(self.parent.pairs.config.gate, datetime.now(UTC).date())
-        lists.add(failure)
-        for forgiven in lists.forgiven:
-            pytest.xfail(f"{forgiven.entry.reason}, until {forgiven.entry.until}: {row.reason}")
+        lists.add(Failure(kind, comparison.case, comparison.candidate, tap, words))
+        entries = [forgiven.entry for forgiven in lists.forgiven]
+        return f"{entries[0].reason}, until {entries[0].until}: {words}" if entries else ""
+
+    def _unless_listed(self, comparison: Comparison, kind: Kind, words: str) -> None:
+        """Leave out a comparison that need not have run or shown anything."""
+        if why := self._listed(comparison, kind, words):
+            pytest.skip(why)
 
     def _message(self, comparison: Comparison, result: DiffResult, row: TapDiff | None) -> str:
         assert isinstance(self.parent, Pair)  # noqa: S101 - made by it
@@ -189,14 +209,18 @@ class ParityItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The message alone: where in our code it was raised helps nobody."""
-        if isinstance(excinfo.value, _FailedError | ParityError):
+        if isinstance(excinfo.value, _FailedError | ParityError | OSError):
             error = excinfo.value
-            return f"error: {error}" if isinstance(error, ParityError) else str(error)
+            return str(error) if isinstance(error, _FailedError) else f"error: {error}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """The configuration, and candidate, case and tap."""
         return self.path, 0, f"{self.parent.name if self.parent else ''}: {self.name}"
+
+
+def _kind(row: TapDiff) -> Kind:
+    return Kind.NOT_COMPARED if row.candidate is None else Kind.DIVERGENCE
 
 
 def _result(comparison: Comparison) -> DiffResult:

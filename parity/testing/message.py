@@ -192,9 +192,9 @@ def _elements(explanation: Explanation) -> Iterator[tuple[str, str]]:
     rows = [
         (
             f"[{', '.join(map(str, worst.index))}]",
-            f"{worst.reference:.9g}",
-            f"{worst.candidate:.9g}",
-            f"{worst.difference:+.3g}",
+            _cell(worst.reference, ".9g"),
+            _cell(worst.candidate, ".9g"),
+            _cell(worst.difference, "+.3g"),
         )
         for worst in explanation.worst
     ]
@@ -207,6 +207,11 @@ def _elements(explanation: Explanation) -> Iterator[tuple[str, str]]:
     for row in table:
         cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
         yield "", "  ".join(cells)
+
+
+def _cell(value: complex, form: str) -> str:
+    """A number of the table; whole ones with all their digits."""
+    return f"{value:{'+' if '+' in form else ''}}" if isinstance(value, int) else f"{value:{form}}"
 
 
 def _rest(explanation: Explanation) -> Iterator[tuple[str, str]]:

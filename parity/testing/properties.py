@@ -12,7 +12,7 @@ __all__ = ["note", "note_tap"]
 
 
 def note(item: pytest.Item, result: DiffResult, name: str = "") -> None:
-    """Outcome, first divergence, its error, and how much was compared."""
+    """Outcome, first divergence, its error and floor, and how much was compared."""
     stem = f"parity.{name}." if name else "parity."
     first = result.first_divergence
     found: dict[str, object] = {
@@ -21,7 +21,11 @@ def note(item: pytest.Item, result: DiffResult, name: str = "") -> None:
         "coverage": f"{result.coverage:.4f}",
     }
     if first is not None:
-        found |= {"first_divergence": first.key.path, "rel_l2": _number(first, "rel_l2")}
+        found |= {
+            "first_divergence": first.key.path,
+            "rel_l2": _number(first, "rel_l2"),
+            "floor": f"{first.floor:.3g}",
+        }
     item.user_properties += [(f"{stem}{key}", value) for key, value in found.items()]
 
 

@@ -42,9 +42,13 @@ def worst_elements(reference: Array, candidate: Array, count: int = 5) -> list[W
         candidate: the same shape.
         count: how many at most.
     """
-    ours, theirs = _wide(reference), _wide(candidate)
-    with np.errstate(invalid="ignore", over="ignore"):
-        size = np.abs(theirs - ours)
+    if reference.dtype == candidate.dtype and reference.dtype.kind in "iu":
+        ours, theirs = reference.reshape(-1), candidate.reshape(-1)
+        size = _distance(ours, theirs)
+    else:
+        ours, theirs = _wide(reference), _wide(candidate)
+        with np.errstate(invalid="ignore", over="ignore"):
+            size = np.abs(theirs - ours)
     agree = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     size = np.where(agree, 0.0, np.where(np.isnan(size), np.inf, size))
     count = min(count, size.size)
@@ -59,6 +63,15 @@ def worst_elements(reference: Array, candidate: Array, count: int = 5) -> list[W
         for place in places
         if size[place] > 0
     ]
+
+
+def _distance(ours: Array, theirs: Array) -> Array:
+    """How far whole numbers are apart, also where float64 would round them to the same."""
+    wide = np.uint64 if ours.dtype.kind == "u" else np.int64
+    # Whatever the signs, the difference of the larger and the smaller fits modulo 2**64.
+    larger = np.maximum(ours, theirs).astype(wide).view(np.uint64)
+    smaller = np.minimum(ours, theirs).astype(wide).view(np.uint64)
+    return (larger - smaller).astype(np.float64)
 
 
 def _wide(array: Array) -> Array:

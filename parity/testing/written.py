@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+from collections.abc import Generator, MutableSequence
 
 import pytest
 
-__all__ = ["GOLDEN_PROPERTY", "WrittenGoldens"]
+__all__ = ["GOLDEN_PROPERTY", "WRITTEN", "WrittenGoldens"]
 
 GOLDEN_PROPERTY = "parity.golden_written"
+
+# Of a test: the files it wrote, each with `created` or `updated`.
+WRITTEN = pytest.StashKey[list[tuple[str, str]]]()
 
 
 class WrittenGoldens:
@@ -19,6 +22,20 @@ class WrittenGoldens:
 
     def __init__(self) -> None:
         self._files: MutableSequence[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Fail a test that wrote a golden capture: there it has compared nothing."""
+        result = yield
+        if written := pyfuncitem.stash.get(WRITTEN, []):
+            said = [
+                f"the golden capture was {was}, so nothing was compared: {path}"
+                for path, was in written
+            ]
+            it = "it" if len(written) == 1 else "them"
+            said += [f"  look at {it} (parity show), commit {it}, and run again without the option"]
+            pytest.fail("\n".join(said), pytrace=False)
+        return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what a test wrote."""

@@ -48,11 +48,11 @@ def judge(
 ) -> Judgement:
     """Decide about n taps that were compared by value.
 
-    Same bits are `identical`. A non-finite number on one side only is `nonfinite`. Otherwise the
-    relative L2 error is `within_noise` up to `noise_factor` times the floor, then `drift` up to
-    one percent (or ten times the noise, where that is more), then `divergent`; where the floor is
-    0 any error is `divergent`. A rule with bounds of its own accepts what fulfils them, as
-    `drift` at worst, and refuses the rest, as `drift` at best.
+    Same bits are `identical`. A NaN or infinity that the other side has not is `nonfinite`.
+    Otherwise the relative L2 error is `within_noise` up to `noise_factor` times the floor, then
+    `drift` up to one percent (or ten times the noise, where that is more), then `divergent`;
+    where the floor is 0 any error is `divergent`. A rule with bounds of its own accepts what
+    fulfils them, as `drift` at worst, and refuses the rest, as `drift` at best.
 
     Args:
         metrics: of shape `(n,)`.
@@ -133,9 +133,11 @@ def _reason(rule: Rule, metrics: Metrics, tap: int, *, noise: float) -> str:
     """Why one tap was refused."""
     broken = int(metrics.nonfinite_mismatch[tap])
     if broken:
+        verb = "is" if broken == 1 else "are"
         return (
-            f"{broken:,} of {int(metrics.count[tap]):,} elements are NaN or infinite on one side "
-            f"only, the first at flat position {int(metrics.first_nonfinite[tap])}"
+            f"{broken:,} of {int(metrics.count[tap]):,} elements {verb} NaN or infinite, and not "
+            f"the same on both sides, the first at flat position "
+            f"{int(metrics.first_nonfinite[tap])}"
         )
     if rule.exact:
         share = f"rel_l2 {float(metrics.rel_l2[tap]):.1e}"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from parity.cli.main import COMMANDS, main
+from parity.cli.main import parity as group
 
 CaptureOf = Callable[..., Path]
 
@@ -54,6 +55,31 @@ def test_a_misspelt_command_is_guessed(parity: Parity) -> None:
     status, _, err = parity("dif", "a", "b")
     assert status == 2
     assert "Did you mean 'diff'?" in err
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (PermissionError(13, "Permission denied", "there/x.h5"), "there/x.h5: Permission denied"),
+        (ZeroDivisionError("division by zero"), "a defect of parity itself"),
+    ],
+)
+def test_a_crash_does_not_exit_like_a_divergence(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    said: str,
+) -> None:
+    def crash(**_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(group, "main", crash)
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor"])
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert f"error: {said}" in err
+    assert ("Traceback" in err) == isinstance(raised, ZeroDivisionError)
 
 
 def test_equal_captures_exit_with_0(parity: Parity, capture_of: CaptureOf) -> None:

@@ -307,3 +307,20 @@ def test_import_of_nothing_is_an_error(parity: Parity) -> None:
     status, _, err = parity("import", "nowhere", "-o", "run.h5")
     assert status == 2
     assert "error: nowhere: no such file or folder\n  try: check the path" in err
+
+
+def test_an_import_of_nothing_costs_no_file_and_leaves_none(parity: Parity) -> None:
+    Path("dumps").mkdir()
+    np.save("dumps/encoder.npy", np.arange(4.0))
+    assert parity("import", "dumps", "-o", "run.h5")[0] == 0
+    before = Path("run.h5").read_bytes()
+    assert parity("import", "dmups", "-o", "run.h5")[0] == 2
+    assert Path("run.h5").read_bytes() == before
+    assert parity("import", "dmups", "-o", "other.h5")[0] == 2
+    assert sorted(file.name for file in Path().glob("*.h5*")) == ["run.h5"]
+    assert not list(Path().glob(".*.new*"))
+
+    np.save("dumps/encoder.npy", np.arange(5.0))
+    assert parity("import", "dumps", "-o", "run.h5")[0] == 0
+    with open_capture("run.h5") as capture:
+        assert capture.records[0].spec.shape == (5,)

@@ -9,7 +9,7 @@ import pytest
 
 from parity.capture import record
 from parity.diffing import Outcome, diff
-from parity.errors import CaptureFileError, ConfigError
+from parity.errors import CaptureFileError, ConfigError, InputError
 from parity.store import open_capture
 from parity.tensors import TapPlan
 from parity.tolerance import Rule, Tolerance, Verdict
@@ -189,6 +189,12 @@ def test_the_selection_leaves_taps_out() -> None:
     assert diff(taps(), changed).outcome is Outcome.BROKEN
     plan = TapPlan(exclude=("layer2",))
     assert diff(taps(), changed, plan=plan).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize("name", ["", 1, None])
+def test_a_tensor_has_a_name(name: object) -> None:
+    with pytest.raises(InputError, match=r"reference: .* is no name of a tensor"):
+        diff({name: np.arange(3.0)}, {"a": np.arange(3.0)})
 
 
 def test_torch_tensors_are_compared_with_arrays() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FIGURES = ("drift-floor.svg", "floors.svg")
+FIGURES = ("diagnosis.svg", "drift-floor.svg", "floors.svg")
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +108,7 @@ def test_the_figures_are_drawn_by_their_script(tmp_path: Path) -> None:
     floors = (tmp_path / "floors.svg").read_text()
     for precision in ("float64", "float32", "float16", "bfloat16"):
         assert precision in floors
+    # Two faults were put into the port, and both are found where they are.
+    found = (tmp_path / "diagnosis.svg").read_text()
+    for word in ("origin: enters here (2)", "1.down", "3.norm1", "1. GELU(erf)", "2. eps=0.001"):
+        assert word in found

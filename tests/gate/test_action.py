@@ -46,7 +46,7 @@ def test_the_action_passes_the_exit_status_on(
     found, called, output = run_action(tmp_path, REPORTS="reports")
     assert found == status
     assert output == f"exit-status={status}\n"
-    assert called == ["run", "--gate", "--junit", "reports/parity.xml", "--no-diagnose"]
+    assert called == ["run", "--gate", "--junit", "reports/parity.xml", "--no-diagnose", "--"]
 
 
 def test_its_inputs_are_arguments_and_never_commands(
@@ -55,9 +55,10 @@ def test_its_inputs_are_arguments_and_never_commands(
     monkeypatch.setenv("STATUS", "0")
     hostile = "x; touch broken $(touch broken)"
     _, called, _ = run_action(
-        tmp_path, CONFIG=hostile, CANDIDATES="rust mlx", CASES="a *", DIAGNOSE="true"
+        tmp_path, CONFIG=hostile, CANDIDATES="rust mlx\n--fresh\n", CASES="a *", DIAGNOSE="true"
     )
-    assert called == ["run", "rust", "mlx", "--gate", "--config", hostile, "--case", "a *"]
+    options = ["--gate", "--config", hostile, "--case", "a *"]
+    assert called == ["run", *options, "--", "rust", "mlx", "--fresh"]
     assert not (tmp_path / "broken").exists()
 
 

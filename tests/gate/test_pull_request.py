@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import h5py
 import pytest
 
 from parity.cli.main import main
@@ -247,10 +248,31 @@ def test_an_incomplete_or_damaged_golden_capture_is_refused(
 ) -> None:
     assert ci("--create-golden", "--update-baseline").status == 0
     golden = repository / "golden" / "hello.h5"
-    golden.write_bytes(golden.read_bytes()[:2000])
+    whole = golden.read_bytes()
+    golden.write_bytes(whole[:2000])
     damaged = ci()
     assert damaged.status == 2
-    assert "--update-golden" in damaged.console
+    assert "is missing (try: copy it again" in one_line(damaged.console)
+    assert "(or: parity run --update-golden" in one_line(damaged.console)
+
+    golden.write_bytes(whole)
+    with h5py.File(golden, "r+") as file:
+        stored = file["tensors/gate/output"]
+        stored[...] = stored[...] + 1
+    other = ci()
+    assert other.status == 2
+    assert "the golden capture is damaged: 1 of its tensors" in one_line(other.console)
+    assert "the first at gate" in one_line(other.console)
+
+
+def test_a_golden_folder_that_cannot_be_made_is_no_divergence(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "golden").write_text("in the way")
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--create-golden"])
+    assert stop.value.code == 2
+    assert "golden/hello.h5: cannot be written" in one_line(capsys.readouterr().err)
 
 
 def test_json_holds_the_verdict(repository: Path) -> None:
@@ -278,6 +300,7 @@ def test_a_damaged_baseline_is_said_before_anything_runs(
         (["--update-baseline"], "--update-baseline goes with --gate"),
         (["--junit", "x.xml"], "--junit goes with --gate"),
         (["--gate", "--update-baseline", "--accept-worse", "x"], "exclude one another"),
+        (["--gate", "--accept-worse", " "], "--accept-worse has an empty reason"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -47,7 +47,12 @@ def in_memory() -> Iterator[tuple[str, str]]:
     )
     yield "NaN", said(x, changed(x, (1, 2), np.nan))
     yield "infinity", said(x, changed(x, (3, 0), -np.inf))
+    yield "infinities of two signs", said(changed(x, (3, 0), np.inf), changed(x, (3, 0), -np.inf))
     yield "integers", said(np.arange(6), np.array([0, 1, 2, 3, 5, 5]))
+    yield (
+        "integers that float64 cannot tell apart",
+        said(np.array([2**62, 1, -(2**63)]), np.array([2**62 + 1, 1, 2**63 - 1])),
+    )
     yield "truth values", said({"mask": x > 0}, {"mask": x >= -0.2})
     yield "complex numbers", said(x + 1j * tensor(2), x - 1j * tensor(2))
     yield "another shape, another count", said(x, x[:3])

@@ -135,6 +135,8 @@ def calls() -> Iterator[tuple[str, Sequence[object]]]:
     yield "a pickle among the dumps", ["import", "pickled", "-o", "x.h5"]
     yield "calibration of two things", ["calibrate", "good.h5", "--config", "parity.toml"]
     yield "calibration without a program", ["calibrate", "good.h5"]
+    yield "reports as a command", ["report", "good.h5", "good.h5"]
+    yield "diagnosis of captures as arguments", ["diagnose", "good.h5", "scaled.h5"]
     yield "diagnosis of one capture", ["diagnose", "--reference", "good.h5"]
 
 

@@ -180,6 +180,16 @@ def test_numbers_whose_squares_overflow_are_not_called_close() -> None:
     assert measure([1e200], [1e200]).bit_identical
 
 
+def test_numbers_whose_squares_vanish_are_not_called_equal(kernel: str) -> None:
+    r, c = np.array([1e-200, 2e-200, 5e-200]), np.array([1e-200, 3e-200, -5e-200])
+    got = measure(r, c)
+    exact = math.sqrt(1 + 100) / math.sqrt(1 + 4 + 25)
+    assert exact <= got.rel_l2 <= 3 * exact
+    assert got.snr_db < 0
+    # Beside numbers of an ordinary size they are nothing, as before.
+    assert measure(np.append(r, 1.0), np.append(c, 1.0)).rel_l2 < 1e-150
+
+
 def test_metrics_of_many_are_those_of_each() -> None:
     rng = np.random.default_rng(7)
     refs = [rng.standard_normal(n).astype(np.float32) for n in (1, 10, 40_000, 3, 0)]

@@ -246,7 +246,11 @@ def test_the_graph_nests_and_colours_and_links_the_taps() -> None:
     arrays = {"net": np.ones(3), "net.a": np.ones(3), "out": np.arange(3.0)}
     result = diff(arrays, arrays | {"net": 2 * np.ones(3)})
     edges = [("net.a", "net"), ("net", "out"), ("gone", "out"), ("net", "net")]
-    (graph,) = json.loads(to_explorer(result, title="t", edges=edges))["graphs"]
+    document = json.loads(to_explorer(result, title="t", edges=edges))
+    # What Model Explorer looks at to tell a collection of graphs from other JSON.
+    assert set(document) == {"label", "graphs"}
+    (graph,) = document["graphs"]
+    assert graph.keys() >= {"id", "nodes"}
     nodes = {node["id"]: node for node in graph["nodes"]}
     assert {name: node["namespace"] for name, node in nodes.items()} == {
         "net": "net", "net.a": "net", "out": "",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.report_pictures import PAINT, PATIENCE_MS, READY, chromium
@@ -191,6 +192,7 @@ def test_printed_it_has_the_evidence_and_no_controls(open_page: Open) -> None:
     one = open_page()
     one.emulate_media(media="print")
     assert not one.get_by_label("Filter rows").is_visible()
+    assert not one.get_by_label("colour").is_visible()
     assert one.get_by_text("residual.scale").is_visible()
     assert one.pdf()[:5] == b"%PDF-"
 
@@ -236,3 +238,52 @@ def test_a_page_of_nothing_wrong_or_nothing_at_all_opens(
     one = open_page(path)
     expected = "Parity holds" if arrays else "Nothing can be concluded"
     assert one.get_by_role("heading", name=expected).is_visible()
+
+
+def test_names_that_do_not_meet_are_rows_and_not_nothing(open_page: Open, tmp_path: Path) -> None:
+    path = tmp_path / "apart.html"
+    result = diff({"a": [1.0, 2.0]}, {"b": [1.0, 2.0]})
+    path.write_text(page({"": result}, title="t", diagnoses={}, evidence={}), "utf-8")
+    assert not open_page(path).get_by_text("There is no row").is_visible()
+    still = open_page(path, java_script_enabled=False, **DESK)
+    assert still.get_by_role("cell", name="missing in the candidate", exact=True).is_visible()
+
+
+def test_what_is_not_finite_is_told_apart_from_a_large_error(
+    open_page: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "nan.html"
+    reference = {"a": np.arange(3.0), "b": np.arange(4.0)}
+    result = diff(reference, {"a": np.array([0.0, np.nan, 2.0]), "b": np.arange(4.0)})
+    path.write_text(page({"": result}, title="t", diagnoses={}, evidence={}), "utf-8")
+    one = open_page(path)
+    assert one.get_by_text("NaN or infinite on one side, drawn at the top").is_visible()
+    assert not one.get_by_text("largest difference").is_visible()
+
+
+def test_a_tall_heat_map_scrolls_under_the_keys_and_stays_off_paper(
+    open_page: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "tall.html"
+    reference = {f"net.{i}.{part}": np.arange(4.0) + i for i in range(200) for part in "qk"}
+    result = diff(reference, {name: array * 1.01 for name, array in reference.items()})
+    path.write_text(page({"": result}, title="t", diagnoses={}, evidence={}), "utf-8")
+    one = open_page(path)
+    grid = one.locator("[data-part=grid]")
+    assert grid.bounding_box()["height"] <= DESK["viewport"]["height"]
+    grid.locator("canvas").focus()
+    for _ in range(80):
+        one.keyboard.press("ArrowDown")
+    assert grid.evaluate("grid => grid.scrollTop") > 0
+    one.emulate_media(media="print")
+    assert not grid.locator("canvas").is_visible()
+
+
+def test_paper_is_light_also_from_the_dark(open_page: Open) -> None:
+    one = open_page(color_scheme="dark", **DESK)
+    one.evaluate("""() => window.addEventListener('beforeprint', () => {
+        window.printed = getComputedStyle(document.documentElement).colorScheme; })""")
+    one.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert one.evaluate("window.printed") == "light"
+    one.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert one.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity.diffing import Outcome
-from parity.errors import ConfigError
+from parity.errors import ConfigError, InputError
 from parity.run import load_config, run
 from parity.run.screen import screen
 from tests_text import text_of
@@ -225,13 +225,14 @@ def test_another_case_selection_or_dependency_is_captured_again(
     assert not changed.capture.reused
 
 
-def test_a_changed_dump_is_captured_again(project: Project) -> None:
+@pytest.mark.parametrize("named", ["dumps/case0", "dumps/{case}"])
+def test_a_changed_dump_is_captured_again(project: Project, named: str) -> None:
     file = project()
-    folder = file.parent / "dumps"
-    folder.mkdir()
+    folder = file.parent / "dumps" / "case0"
+    folder.mkdir(parents=True)
     np.save(folder / "layer0.npy", np.arange(8.0))
     text = file.read_text()
-    files = '[candidates.dump]\nbackend = "files"\noptions = { folder = "dumps" }\n\n[report]'
+    files = f'[candidates.dump]\nbackend = "files"\noptions = {{ folder = "{named}" }}\n\n[report]'
     file.write_text(text.replace("[report]", files))
     run(load_config(file), candidates=["dump"], cases=["case0"])
     (again,) = run(load_config(file), candidates=["dump"], cases=["case0"]).comparisons
@@ -239,3 +240,27 @@ def test_a_changed_dump_is_captured_again(project: Project) -> None:
     np.save(folder / "layer0.npy", np.arange(8.0)[::-1])
     (changed,) = run(load_config(file), candidates=["dump"], cases=["case0"]).comparisons
     assert not changed.capture.reused
+
+
+def test_what_options_name_further_down_counts_too(project: Project) -> None:
+    file = project()
+    folder = file.parent / "dumps"
+    folder.mkdir()
+    np.save(folder / "layer0.npy", np.arange(8.0))
+    (folder.parent / "skipped.txt").write_text("1")
+    options = '{ folder = "dumps", ignore = ["skipped.txt"] }'
+    files = f'[candidates.dump]\nbackend = "files"\noptions = {options}\n\n[report]'
+    file.write_text(file.read_text().replace("[report]", files))
+    run(load_config(file), candidates=["dump"], cases=["case0"])
+    (again,) = run(load_config(file), candidates=["dump"], cases=["case0"]).comparisons
+    assert again.capture.reused
+    (folder.parent / "skipped.txt").write_text("2")
+    (changed,) = run(load_config(file), candidates=["dump"], cases=["case0"]).comparisons
+    assert not changed.capture.reused
+
+
+def test_a_store_that_cannot_be_written_is_an_error(project: Project) -> None:
+    file = project()
+    (file.parent / ".parity").write_text("in the way")
+    with pytest.raises(InputError, match=r"cannot be written"):
+        run(load_config(file), candidates=["clean"], cases=["case0"])

@@ -110,6 +110,61 @@ def test_a_golden_capture_is_created_only_when_asked_for(pytester: pytest.Pytest
     assert golden.read_bytes() == written
 
 
+SEVERAL = """
+    import numpy as np
+
+    def layer(factor):
+        return {"layer": np.linspace(-1, 1, 12) * factor}
+
+    def test_two(parity):
+        for name in ("decoder", "encoder"):
+            parity.check(layer(1.0), reference=lambda: layer(REFERENCE), name=name)
+
+    class TestA:
+        def test_layer(self, parity):
+            parity.check(layer(2.0), reference=lambda: layer(2.0 * REFERENCE))
+
+    class TestB:
+        def test_layer(self, parity):
+            parity.check(layer(3.0), reference=lambda: layer(3.0 * REFERENCE))
+"""
+
+
+def test_every_golden_capture_of_a_test_and_of_every_class_is_written_at_once(
+    pytester: pytest.Pytester,
+) -> None:
+    source(pytester, SEVERAL, REFERENCE="1.0")
+    run(pytester, "--parity-create").assert_outcomes(failed=3)
+    folder = pytester.path / "golden" / "test_port"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "TestA.test_layer.h5",
+        "TestB.test_layer.h5",
+        "test_two.decoder.h5",
+        "test_two.encoder.h5",
+    ]
+    run(pytester).assert_outcomes(passed=3)
+    source(pytester, SEVERAL, REFERENCE="1.5")
+    updated = run(pytester, "--parity-update", "-k", "two")
+    updated.assert_outcomes(failed=1, deselected=2)
+    updated.stdout.fnmatch_lines(
+        [
+            "the golden capture was updated, so nothing was compared: *test_two.decoder.h5",
+            "the golden capture was updated, so nothing was compared: *test_two.encoder.h5",
+            "  look at them (parity show), commit them, and run again without the option",
+        ]
+    )
+    # What was replaced is another reference, for both names.
+    run(pytester, "-k", "two").stdout.fnmatch_lines(["*two (decoder): Parity does not hold: *"])
+
+
+def test_one_golden_capture_is_not_written_twice(pytester: pytest.Pytester) -> None:
+    twice = GOLDEN + GOLDEN.splitlines()[-1]
+    source(pytester, twice, FACTOR="1.0")
+    result = run(pytester, "--parity-update")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*test_layer.h5 was written by this test already*"])
+
+
 def test_a_port_that_differs_fails_with_the_whole_message(pytester: pytest.Pytester) -> None:
     source(pytester, GOLDEN, FACTOR="1.0")
     run(pytester, "--parity-create")
@@ -130,6 +185,7 @@ def test_a_port_that_differs_fails_with_the_whole_message(pytester: pytest.Pytes
     }
     assert properties["parity.outcome"] == "broken"
     assert properties["parity.first_divergence"] == "layer"
+    assert (properties["parity.rel_l2"], properties["parity.floor"]) == ("0.01", "1e-14")
     command = next(line for line in result.outlines if "parity diff" in line)
     words = command[command.index("diff") :].split()
     with pytest.raises(SystemExit) as status:
@@ -227,6 +283,37 @@ def test_what_is_listed_is_an_expected_failure(pytester: pytest.Pytester) -> Non
     run(pytester, "parity.toml").assert_outcomes(passed=4, failed=4)
 
 
+def test_what_is_listed_is_expected_of_whole_cases_too(pytester: pytest.Pytester) -> None:
+    listed = """
+        [[gate.expected]]
+        tap = "TAP"
+        reason = "#12: scaled"
+        until = 2999-01-01
+    """
+    project(pytester, "scale", listed.replace("TAP", "layer[12]"))
+    run(pytester, "parity.toml", "--parity-create")
+    run(pytester, "parity.toml", "--parity-items=case").assert_outcomes(xfailed=2)
+    project(pytester, "scale", listed.replace("TAP", "layer1"))
+    counted = run(pytester, "parity.toml", "--parity-items=case")
+    counted.assert_outcomes(failed=2)
+    counted.stdout.fnmatch_lines(["*differs at         layer2 (output, call 0)*"])
+
+
+def test_what_need_not_run_is_skipped(pytester: pytest.Pytester) -> None:
+    listed = """
+        [[gate.skip]]
+        CASE
+        reason = "#13: dies"
+        until = 2999-01-01
+    """
+    project(pytester, "")
+    run(pytester, "parity.toml", "--parity-create")
+    project(pytester, "dies", listed.replace("CASE", 'case = "one"'))
+    found = run(pytester, "parity.toml", "-rs")
+    found.assert_outcomes(skipped=4, failed=4)
+    found.stdout.fnmatch_lines(["*#13: dies, until 2999-01-01: *"])
+
+
 def test_no_tap_passes_where_the_candidate_did_not_run(pytester: pytest.Pytester) -> None:
     project(pytester, "")
     run(pytester, "parity.toml", "--parity-create")
@@ -250,6 +337,14 @@ def test_a_configuration_that_is_wrong_is_an_error_of_collection(
     found = run(pytester, "parity.toml")
     found.assert_outcomes(errors=1)
     found.stdout.fnmatch_lines(["error: *parity.toml: there is no key 'tolerances'"])
+
+
+def test_a_misspelt_setting_is_an_error(pytester: pytest.Pytester) -> None:
+    project(pytester, "")
+    pytester.makeini("[pytest]\nparity_items = tapp")
+    found = run(pytester, "parity.toml")
+    found.assert_outcomes(errors=2)
+    found.stdout.fnmatch_lines(["error: parity_items is 'tapp'", "  try: tap or case"])
 
 
 def test_workers_share_the_work(pytester: pytest.Pytester) -> None:

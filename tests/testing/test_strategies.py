@@ -83,6 +83,50 @@ def test_a_disagreement_shrinks_to_one_plain_number() -> None:
     assert "<lambda> and <lambda>" in str(caught.value)
 
 
+def test_many_numbers_shrink_to_the_few_that_are_needed() -> None:
+    """The port forgets what lies behind the seventh, or all from there on."""
+
+    def first_six(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([x[:6], 0 * x[6:]])
+
+    lines = parity.strategies.tensors(shape=parity.strategies.shapes(min_dims=1, max_dims=1))
+
+    @parity.differential(lambda x: x, first_six, x=lines, max_examples=300)
+    def test(x: np.ndarray) -> None: ...
+
+    with pytest.raises(DisagreementError) as caught:
+        test()
+    assert "x = float32[7] [" in str(caught.value)
+    assert not any("always and only" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("size", [3, 200])
+def test_no_number_is_drawn_but_those_that_were_asked_for(size: int) -> None:
+    @QUICK
+    @given(parity.strategies.tensors(shape=(size,), elements=st.floats(1, 2, width=32)))
+    def check(array: np.ndarray) -> None:
+        assert ((array >= 1) & (array <= 2)).all()
+
+    check()
+
+
+class TestMethods:
+    @parity.differential(gelu, gelu, max_examples=20)
+    def test_a_method_is_a_test_too(self, x: np.ndarray) -> None:
+        assert isinstance(self, TestMethods)
+
+
+def test_a_reference_that_refuses_everything_says_why() -> None:
+    def reference(x: np.ndarray) -> np.ndarray:
+        raise ValueError("needs weights")
+
+    @parity.differential(reference, np.sin, max_examples=20)
+    def test(x: np.ndarray) -> None: ...
+
+    with pytest.raises(NothingComparedError, match="at last with ValueError: needs weights"):
+        test()
+
+
 def test_an_error_of_the_candidate_alone_is_a_disagreement() -> None:
     def candidate(x: np.ndarray) -> np.ndarray:
         if x.size == 0:

@@ -57,7 +57,8 @@ def test_no_rule_accepts_what_is_not_finite_on_one_side(measure, reference, rule
     assert found.verdicts == (Verdict.NONFINITE,)
     assert not found.ok.any()
     assert found.reasons == (
-        "2 of 500 elements are NaN or infinite on one side only, the first at flat position 17",
+        "2 of 500 elements are NaN or infinite, and not the same on both sides, "
+        "the first at flat position 17",
     )
 
 

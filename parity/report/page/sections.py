@@ -73,7 +73,8 @@ def section(
         "tiles": _tiles(result, diagnosis),
         "counts": _counts(result),
         "facts": _facts(result),
-        "rows": [_row(row) for row in worst_and_first(result, STATIC_ROWS)],
+        "rows": [_row(row) for row in _telling(result)],
+        "recorded": len(result),
         "notes": [printable(note) for note in result.notes],
         "environment": environment_rows(result, evidence),
         "provenance": provenance_rows(result),
@@ -83,6 +84,11 @@ def section(
         "pictured": len(evidence.tensors),
         "data": pack(_data(result, diagnosis, evidence, sounds)),
     }
+
+
+def _telling(result: DiffResult) -> list[TapDiff]:
+    """The rows that a page without its script shows; where none was compared, what is missing."""
+    return worst_and_first(result, STATIC_ROWS) or list(result.failures[:STATIC_ROWS])
 
 
 def _after(text: str, head: str) -> str:

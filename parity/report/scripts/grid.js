@@ -3,6 +3,7 @@
 const GRID_ROWS = 34;
 const GRID_COLUMNS = 240;
 const ROW_HEIGHT = 15;
+const PAPER_ROWS = 55;
 
 /** Rows for the heat map below a node: parts are opened, the largest first, while there is room. */
 function layersBelow(node) {
@@ -92,6 +93,7 @@ class Grid {
 
   draw() {
     const labels = this.layers.map((layer) => this.label(layer));
+    this.parts.grid.classList.toggle("tall", this.layers.length > PAPER_ROWS);
     const holder = el("div");
     this.parts.grid.replaceChildren(el("div", { class: "lines" }, el("div", { class: "labels" }, ...labels), holder));
     const width = Math.max(holder.clientWidth - 2, 120);
@@ -202,12 +204,20 @@ class Grid {
       this.at = this.at.map((at, i) => Math.min(Math.max(at + move[i], 0), limits[i]));
       this.say(this.at);
       this.paint();
+      this.follow();
     } else if (event.key === "Enter" && this.rowAt(this.at) >= 0) {
       this.view.open(this.rowAt(this.at));
     } else if (event.key === "Backspace" && this.view.focus) {
       this.view.setFocus(this.view.focus.split(".").slice(0, -1).join("."));
     } else return;
     event.preventDefault();
+  }
+
+  /** Keeps the cell that the keys are at within the part of a tall map that shows. */
+  follow() {
+    const { grid } = this.parts;
+    const top = this.at[1] * ROW_HEIGHT;
+    grid.scrollTop = Math.min(Math.max(grid.scrollTop, top + 2 * ROW_HEIGHT - grid.clientHeight), top);
   }
 
   say(at) {

@@ -2,6 +2,9 @@
 
 const MOST_PHASES = 16;
 
+// Between the numbers of an axis that counts.
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6];
+
 class Growth {
   constructor(root, rows, view) {
     this.rows = rows;
@@ -30,12 +33,13 @@ class Growth {
     const top = 10 * errors.reduce((most, e) => Math.max(most, e ?? 0), 1e-3);
     // A logarithmic axis has no zero: exact agreement lies at the bottom, NaN at the top.
     const height = errors.map((e, i) => (e == null ? (this.rows.ok(this.shown[i]) ? 1e-9 : top) : Math.max(e, 1e-9)));
-    const origin = (code) => (row) => !this.rows.ok(row) && columns.origin[row] === code;
+    const lost = (row) => !this.rows.ok(row) && columns.rel_l2[row] == null;
+    const origin = (code) => (row) => !this.rows.ok(row) && !lost(row) && columns.origin[row] === code;
     const only = (keep) => this.shown.map((row, i) => (keep(row) ? height[i] : null));
     return [
       this.shown.map((_, i) => i),
       this.shown.map((row) => Math.max(columns.floor[row] ?? 1e-9, 1e-9)),
-      only((row) => this.rows.ok(row)), only(origin(2)), only(origin(0)), only(origin(1)),
+      only((row) => this.rows.ok(row)), only(origin(2)), only(origin(0)), only(origin(1)), only(lost),
     ];
   }
 
@@ -44,7 +48,8 @@ class Growth {
     const dots = this.shown.length > 4000 ? 3 : 4;
     const made = chart(this.parent, {
       height: 300,
-      scales: { x: { time: false }, y: { distr: 3, range: (_, low, high) => [Math.max(low / 2, 5e-10), high * 4] } },
+      // Half a tensor on both sides, so that none lies on the border.
+      scales: { x: { time: false, range: (_, low, high) => [low - 0.5, high + 0.5] }, y: { distr: 3, range: (_, low, high) => [Math.max(low / 2, 5e-10), high * 4] } },
       cursor: { points: { show: false }, y: false, drag: { x: true, y: false } },
       series: [
         {},
@@ -53,8 +58,9 @@ class Growth {
         points("--inherited", dots),
         points("--bad", dots),
         points("--origin", dots + 2),
+        points("--lost", dots + 2),
       ],
-      axes: [axis({ label: "tensor, in execution order", size: 34 }), decadeAxis({ label: "relative error" })],
+      axes: [axis({ label: "tensor, in execution order", size: 34, incrs: WHOLE }), decadeAxis({ label: "relative error" })],
       hooks: { drawClear: [(u) => this.phases(u)] },
     }, data);
     this.legend(data);
@@ -65,7 +71,8 @@ class Growth {
 
   legend(data) {
     const kinds = [["--band", "noise floor", 1], ["--good", "accepted", 2], ["--inherited", "not accepted, inherited from upstream", 3],
-      ["--bad", "not accepted", 4], ["--origin", "not accepted, enters here", 5]];
+      ["--bad", "not accepted", 4], ["--origin", "not accepted, enters here", 5],
+      ["--lost", "NaN or infinite on one side, drawn at the top", 6]];
     const entries = kinds.filter(([, , series]) => data[series].some((v) => v != null)).map(([name, text]) => {
       const mark = el("i");
       mark.style.background = `var(${name})`;

@@ -85,6 +85,17 @@ function theme(redraw) {
   });
   const changed = () => { name(); redraw(); };
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
+  // Paper is light, and what is drawn on a canvas does not follow a style sheet.
+  let before = "";
+  window.addEventListener("beforeprint", () => {
+    before = document.documentElement.className;
+    document.documentElement.className = "light";
+    redraw();
+  });
+  window.addEventListener("afterprint", () => {
+    document.documentElement.className = before;
+    redraw();
+  });
   name();
 }
 
