@@ -42,7 +42,7 @@ def causes_of(engine: Engine) -> list[Cause]:
     for explained in engine.explained:
         for chosen in explained.trial.chosen:
             first = chosen.group.first
-            root = first.site.path.partition(".")[0]
+            root = pattern_of(first.site.path).partition(".")[0]
             by_name.setdefault((first.name, _rounded(chosen.value), root), []).append(
                 (explained, chosen)
             )
@@ -213,7 +213,7 @@ def _exceptions(
     if "*" not in pattern:
         return ()
     own = {site.path for site in sites}
-    broken = {path.rpartition(":")[0] for path in engine.failed}
+    broken = {path.rpartition(":")[0] for path in engine.failed} | _changed(engine)
     depth = pattern.count(".")
     known = {key.path for key in engine.ground.candidate.rows}
     # In a row of layers that are numbered throughout, others stand between those of the kind.
@@ -228,6 +228,12 @@ def _exceptions(
         and path not in broken
         and _operations(engine, path) == alike
     )
+
+
+def _changed(engine: Engine) -> set[str]:
+    """Where something was found, of whatever kind."""
+    chosen = [one for explained in engine.explained for one in explained.trial.chosen]
+    return {member.site.path for one in chosen for member in one.group.members}
 
 
 def _operations(engine: Engine, path: str) -> tuple[str, ...]:

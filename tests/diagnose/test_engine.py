@@ -158,3 +158,25 @@ def test_nan_is_an_origin_and_never_explained_away(stack, x, tmp_path):
     result = diagnose(Reference.of_module(stack, x), tmp_path / "port.h5")
     assert not result.findings
     assert "not finite" in result.unexplained[0].description
+
+
+def test_blocks_that_have_but_a_number_are_of_one_kind(x, tmp_path):
+    torch.manual_seed(2)
+    model = nn.Sequential(Block(), Block(), Block()).eval()
+    theirs = nn.Sequential(Block(), Block(), Block()).eval()
+    theirs.load_state_dict(model.state_dict())
+    for block in theirs:
+        block.norm.eps = 1e-2
+    theirs[1].act = nn.GELU()
+    with torch.no_grad(), parity.record(tmp_path / "ours.h5", model):
+        model(x)
+    with torch.no_grad(), parity.record(tmp_path / "theirs.h5", theirs, inputs=False):
+        theirs(x)
+    reference = Reference.of_module(model, x, capture=tmp_path / "ours.h5")
+    eps, activation = diagnose(reference, tmp_path / "theirs.h5").findings
+    assert (eps.cause, eps.exceptions) == ("norm.eps", ())
+    assert {site.path for site in eps.sites} == {"0.norm", "1.norm", "2.norm"}
+    assert (activation.cause, set(activation.exceptions)) == (
+        "activation.function",
+        {"0.act", "2.act"},
+    )
