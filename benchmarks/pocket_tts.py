@@ -5,9 +5,7 @@
     python -m benchmarks.pocket_tts --case '*-short'
     python -m benchmarks.pocket_tts --size tiny --print
 
-Tensors are judged by the noise floor of their element type; a case that does not hold by it is
-judged again by the floors that calibration measures on the reference, which takes minutes, and
-says so. A row replaces that of the same case and port. Captures are deleted as soon as they are
+A row replaces that of the same case and port. Captures are deleted as soon as they are
 compared: those of the long text take gigabytes.
 """
 
@@ -21,9 +19,9 @@ import pandas as pd
 from msgspec.structs import replace
 
 from fixtures.pocket_tts.voices import VOICES
-from parity.diffing import DiffResult, Outcome
+from parity.diffing import DiffResult
 from parity.report.words import headline
-from parity.run import Comparison, Config, load_config, run
+from parity.run import Config, load_config, run
 
 FOLDER = Path(__file__).resolve().parents[1]
 PAGES = {"torch": FOLDER / "docs" / "pocket_tts.md", "candle": FOLDER / "docs" / "native.md"}
@@ -46,7 +44,7 @@ PARTS = {
     "Mimi": r"mimi",
 }
 HEAD = ("case", "frames", "port", "taps", "tensors", *PARTS, "worst single tensor",
-        "latents 1 − r", "waveform 1 − r", "parity", "noise floors")  # fmt: skip
+        "latents 1 − r", "waveform 1 − r", "parity")  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,26 +78,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _rows(config: Config, case: str) -> Iterator[list[str]]:
     comparisons = run(config, cases=[case]).comparisons
-    failed = sorted({c.case for c in comparisons if _diff(c).outcome is not Outcome.HOLDS})
-    if failed:
-        print(f"calibrating {', '.join(failed)}", flush=True)
-        tolerance = replace(config.tolerance, calibrate=True)
-        measured = replace(config, tolerance=tolerance)
-        again = run(measured, cases=failed).comparisons
-        comparisons = (*(c for c in comparisons if c.case not in failed), *again)
     for comparison in comparisons:
-        diff = _diff(comparison)
+        diff = comparison.diff
+        assert diff is not None, comparison.capture.problem
         print(f"{comparison.case} {comparison.candidate}: {headline(diff)}", flush=True)
-        floors = "calibrated" if comparison.case in failed else "element type"
-        yield [*_row(comparison.case, comparison.candidate, diff), floors]
+        yield _row(comparison.case, comparison.candidate, diff)
     for comparison in comparisons:
         comparison.reference.path.unlink(missing_ok=True)
         comparison.capture.path.unlink(missing_ok=True)
-
-
-def _diff(comparison: Comparison) -> DiffResult:
-    assert comparison.diff is not None, comparison.capture.problem
-    return comparison.diff
 
 
 def _row(case: str, candidate: str, diff: DiffResult) -> list[str]:

@@ -35,6 +35,7 @@ def align(
     layouts: Sequence[LayoutRule] = (),
     read_reference: Callable[[TapRecord], Array] | None = None,
     read_candidate: Callable[[TapRecord], Array] | None = None,
+    leave_unclear: bool = False,
 ) -> Alignment:
     """Say which tensor of the candidate, or part of one, stands beside which of the reference.
 
@@ -51,6 +52,8 @@ def align(
             that matches is applied.
         read_reference: gives the stored tensor of a reference record.
         read_candidate: gives the stored tensor of a candidate record.
+        leave_unclear: with `auto`, taps between whose counterparts nothing decides stay without
+            one, and a note says so.
 
     Raises:
         AlignmentError: two records have, or are renamed to, one name; or, with `auto`, taps of the
@@ -66,7 +69,7 @@ def align(
     _note_unused(collector, renames, layouts)
     left = match_names(collector, matcher)
     if mode == "auto" and all(left):
-        match_automatically(collector, matcher, settler, *left)
+        match_automatically(collector, matcher, settler, *left, leave_unclear=leave_unclear)
     matcher.finish()
     return collector.result()
 

@@ -31,6 +31,8 @@ def match_automatically(
     settler: Settler,
     reference: Sequence[Tap],
     candidate: Sequence[Tap],
+    *,
+    leave_unclear: bool = False,
 ) -> None:
     """Match taps by what they are instead of by what they are called.
 
@@ -40,6 +42,8 @@ def match_automatically(
         settler: reads values where a choice is left.
         reference: the reference's taps that are free.
         candidate: the candidate's.
+        leave_unclear: leave a tap between whose counterparts nothing decides without one, and note
+            it, in place of refusing all.
 
     Raises:
         AlignmentError: there are equally good counterparts and nothing decides between them.
@@ -53,8 +57,12 @@ def match_automatically(
     task = Task(*items, Likeness.of(*items))
     found = decide(task, lambda ours, theirs: settler.agreement(ours.series, theirs.series))
     unclear = [one for one in found if one.ambiguous]
-    if unclear:
+    if unclear and not leave_unclear:
         raise _ambiguity(task, unclear)
+    if unclear:
+        found = [one for one in found if not one.ambiguous]
+        error = _ambiguity(task, unclear)
+        collector.notes.add(f"not compared: {error.what}; {error.hint}")
     for one in found:
         matcher.relate(task.reference[one.row].series, task.candidate[one.column].series)
         collector.matches.append(_match(task, one))
@@ -83,20 +91,28 @@ def _series(side: Side, taps: Sequence[Tap], *, across: bool) -> list[Series]:
 
 def _match(task: Task, one: Found) -> TapMatch:
     content = float(task.likeness.content[one.row, one.column])
-    settled = one.row in task.settled
+    named = one.row in task.named
+    settled = one.row in task.settled and not named
     trust = 1.0 if settled else UNSEEN + (1 - UNSEEN) * content
     return TapMatch(
         str(task.reference[one.row].series.name),
         str(task.candidate[one.column].series.name),
-        Evidence.CONTENT if settled or content > 0.5 else Evidence.ORDER,
+        _evidence(settled=settled, named=named, content=content),
         round(one.certainty * trust, 3),
     )
+
+
+def _evidence(*, settled: bool, named: bool, content: float) -> Evidence:
+    if named:
+        return Evidence.NAME
+    return Evidence.CONTENT if settled or content > 0.5 else Evidence.ORDER
 
 
 def _note(collector: Collector, task: Task, found: Sequence[Found]) -> None:
     matches = collector.matches[len(collector.matches) - len(found) :]
     for evidence, words in (
         (Evidence.CONTENT, "by their content"),
+        (Evidence.NAME, "by their names, where order, shape and content left a choice"),
         (Evidence.ORDER, "by order and shape, which a diverging port needs"),
     ):
         share = [match for match in matches if match.evidence is evidence]

@@ -10,6 +10,7 @@ import numpy as np
 
 from parity.align.content import clear_winner
 from parity.align.likeness import Item, Likeness
+from parity.align.name_likeness import clearly_alike
 from parity.align.sequence import best_path, longest_rise, through
 
 __all__ = ["Found", "Task", "decide"]
@@ -38,12 +39,13 @@ ROUNDS = 3
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """The taps to match, and what is settled so far."""
+    """The taps to match, what is settled so far, and what of that by names (the rows)."""
 
     reference: list[Item]
     candidate: list[Item]
     likeness: Likeness
     settled: dict[int, int] = field(default_factory=dict)
+    named: set[int] = field(default_factory=set)
     ordered: bool = True
 
     def out_of_order(self) -> set[int]:
@@ -110,7 +112,7 @@ def _mutual(score: FloatArray) -> list[tuple[int, int]]:
 
 
 def decide(task: Task, agreement: Agreement) -> list[Found]:
-    """The matching; where it is ambiguous, values are read and it is sought again.
+    """The matching; where it is ambiguous, values are read, then names, and it is sought again.
 
     Args:
         task: what to match; what reading settles is noted in it.
@@ -125,6 +127,8 @@ def decide(task: Task, agreement: Agreement) -> list[Found]:
     for _ in range(ROUNDS):
         unclear = [one for one in found if one.ambiguous]
         settled = sum(_read(task, agreement, one) for one in unclear)
+        if not settled:
+            settled = sum(_by_name(task, one) for one in unclear)
         if not settled:
             break
         found = _solve(task)
@@ -174,14 +178,36 @@ def _others(items: Sequence[Item], total: FloatArray, chosen: int) -> list[int]:
 
 def _read(task: Task, agreement: Agreement, one: Found) -> bool:
     """Whether reading values settles an ambiguous pair."""
-    choices = [(one.row, one.column)]
-    choices += [(row, one.column) for row in one.rows]
-    choices += [(one.row, column) for column in one.columns]
+    choices = _choices(one)
     scores = [agreement(task.reference[row], task.candidate[column]) for row, column in choices]
     best = clear_winner(scores)
-    if best is None:
+    return best is not None and _settle(task, *choices[best])
+
+
+def _by_name(task: Task, one: Found) -> bool:
+    """Whether names settle an ambiguous pair: they say nothing by themselves, but may decide."""
+    choices = _choices(one)
+    best = clearly_alike(
+        [
+            (task.reference[row].series.name.path, task.candidate[column].series.name.path)
+            for row, column in choices
+        ]
+    )
+    if best is None or not _settle(task, *choices[best]):
         return False
-    row, column = choices[best]
+    task.named.add(choices[best][0])
+    return True
+
+
+def _choices(one: Found) -> list[tuple[int, int]]:
+    return [
+        (one.row, one.column),
+        *((row, one.column) for row in one.rows),
+        *((one.row, column) for column in one.columns),
+    ]
+
+
+def _settle(task: Task, row: int, column: int) -> bool:
     if row in task.settled or column in task.settled.values():
         return False
     task.settled[row] = column

@@ -93,6 +93,7 @@ class Evidence(StrEnum):
     ROLE = "role"
     PHASE = "phase"
     CONTENT = "content"
+    NAME = "name"
     ORDER = "order"
 
 

@@ -242,6 +242,8 @@ class _Search:
             for place, one in enumerate(trial.chosen):
                 if one.value is None or one.group.solve is None:
                     continue
+                if time.thread_time() > self.stop_at:
+                    return trial
                 trial = self._solved_again(trial, place, one.group.solve)
             if holds(self.segment, trial) or not trial.error < 0.5 * before:
                 break

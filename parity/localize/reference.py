@@ -209,6 +209,8 @@ def match(
         mode=mode,
         read_reference=lambda record: ours.view(ours.capture.position(record)),
         read_candidate=_reader(theirs),
+        # Of hundreds of taps a few that nobody can tell apart need not keep from looking.
+        leave_unclear=True,
     )
     rows = plan_rows(ours, theirs, chosen, alignment)
     return Candidate(rows, theirs), (*alignment.notes, *left_out, *theirs.notes)

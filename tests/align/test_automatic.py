@@ -290,3 +290,15 @@ def test_too_many_taps_are_refused(run, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("parity.align.automatic.MAX_PAIRS", 100)
     with pytest.raises(AlignmentError, match="14 by 14 taps are too many to match without names"):
         reference_of(run).against(network(run, Alias()), mode="auto")
+
+
+def test_names_decide_where_nothing_else_does(run, rng) -> None:
+    reference, candidate = run(), run()
+    reference.put("layers.0.act", rng.normal(size=8))
+    reference.put("layers.0.gate", rng.normal(size=8))
+    candidate.put("port_layer_0_gate", rng.normal(size=8))
+    result = reference.against(candidate, mode="auto")
+    (match,) = result.matches
+    assert (match.reference, match.evidence) == ("layers.0.gate:output", Evidence.NAME)
+    assert any("by their names" in note for note in result.notes)
+    assert match.confidence < 1

@@ -219,10 +219,10 @@ def test_exact_types_have_no_floor(floors: Floors) -> None:
     assert floors.of(TapKey("chosen", Role.TAP)) == 0.0
 
 
-def test_no_floor_is_below_one_rounding(floors: Floors) -> None:
+def test_no_floor_is_below_four_roundings(floors: Floors) -> None:
     known = floors.values["float32"]
-    assert known[known > 0].min() == 2.0**-24
-    assert floors.values["bfloat16"][known > 0].min() == 2.0**-8
+    assert known[known > 0].min() == 4 * 2.0**-24
+    assert floors.values["bfloat16"][known > 0].min() == 4 * 2.0**-8
 
 
 def test_scalars_share_the_floor_of_their_tap(floors: Floors) -> None:
