@@ -7,6 +7,7 @@ from scipy.signal import resample, resample_poly
 from benchmarks.audio.faults import FRAME, RATE
 from fixtures.speech import samples
 from parity.audio import Judgement, from_array, listen
+from parity.report.listening_words import corrections
 
 
 def heard(reference, candidate, *, rate=RATE, label=RATE, **settings):
@@ -72,6 +73,8 @@ def test_an_offset_that_nobody_hears_is_reported_and_not_an_error(speech):
     assert found["offset"].value == pytest.approx(1e-3, rel=1e-3)
     assert found.waveform.snr_db > 100
     assert found["snr_before_db"].value < 50
+    assert found.to_dict()["waveform"]["offset"] == pytest.approx(1e-3, rel=1e-3)
+    assert "an offset of 0.001" in corrections(found.waveform)
     assert heard(speech, speech + 3e-3)["offset"].judgement is Judgement.FAIL
 
 
