@@ -259,6 +259,46 @@ def _echo(x: Samples) -> Samples:
     return x + 0.4 * np.concatenate((np.zeros(RATE // 8), x[: -RATE // 8]))
 
 
+def _overflow(x: Samples) -> Samples:
+    return ((4 * x * 32768).astype(np.int64) + 32768) % 65536 / 32768 - 1
+
+
+def _without(x: Samples, frame: int) -> Samples:
+    return np.concatenate((x[: frame * FRAME], x[(frame + 1) * FRAME :]))
+
+
+def _pause(x: Samples) -> Samples:
+    return np.concatenate((x[: _middle(x)], np.zeros(RATE // 2), x[_middle(x) :]))
+
+
+def _exchanged(x: Samples) -> Samples:
+    rows, rest = _frames(x)
+    at = len(rows) // 2
+    rows[[at, at + 1]] = rows[[at + 1, at]]
+    return np.concatenate((rows.ravel(), rest))
+
+
+def _first_zero(x: Samples) -> Samples:
+    x = x.copy()
+    x[: 4 * FRAME] = 0
+    return x
+
+
+def _stretched(x: Samples, speed: float = 0.9, size: int = 768, search: int = 200) -> Samples:
+    """Overlap-add of windows taken faster than they are laid, each where it fits the last best."""
+    hop, window = size // 2, np.hanning(size + 1)[:-1]
+    y, last = np.zeros(int(x.size / speed) + size), 0
+    for at in range(0, y.size - 2 * size, hop):
+        near = int(at * speed)
+        low, want = max(0, near - search), x[last + hop : last + hop + size]
+        places = range(low, min(near + search, x.size - size), 2)
+        if not places or want.size < size:
+            break
+        last = max(places, key=lambda p: float(x[p : p + size] @ want)) if at else 0
+        y[at : at + size] += window * x[last : last + size]
+    return y[: int(x.size / speed)]
+
+
 def _dither(x: Samples) -> Samples:
     drawn = np.random.default_rng(5).random((2, x.size))
     return np.round(x * 32768 + drawn[0] - drawn[1]) / 32768
@@ -292,6 +332,10 @@ FAULTS: Mapping[str, Fault] = {
     "written at 48 kHz": Fault("benign", _mislabelled(48000), audible=False, rate=48000),
     "mono as two equal channels": Fault("benign", lambda x: np.stack((x, x)), audible=False),
     "DC of 1e-4": Fault("benign", lambda x: x + 1e-4, audible=False),
+    "written at 44.1 kHz by another converter": Fault(
+        "benign", lambda x: resample(x, x.size * 44100 // RATE), audible=False, rate=44100
+    ),
+    "DC of 1e-3": Fault("benign", lambda x: x + 1e-3, audible=False),
     # Bytes and labels.
     "float32 read as int16": Fault(
         "format", lambda x: _read(x.astype("<f4").tobytes(), "<i2", 32768)
@@ -304,6 +348,9 @@ FAULTS: Mapping[str, Fault] = {
     "int16 read as unsigned 8-bit": Fault(
         "format", lambda x: _read(_pcm16(x).tobytes(), "u1", 128) - 1
     ),
+    "int16 read as unsigned 16-bit": Fault(
+        "format", lambda x: _read(_pcm16(x).tobytes(), "<u2", 32768) - 1
+    ),
     "int32 read as int16": Fault(
         "format", lambda x: _read((x * 2**31 * 0.999).astype("<i4").tobytes(), "<i2", 32768)
     ),
@@ -315,6 +362,7 @@ FAULTS: Mapping[str, Fault] = {
     "24 kHz labelled 16 kHz": Fault("format", _mislabelled(24000)),
     "48 kHz labelled 16 kHz": Fault("format", _mislabelled(48000)),
     "second channel silent": Fault("format", lambda x: np.stack((x, 0 * x))),
+    "second channel of opposite sign": Fault("format", lambda x: np.stack((x, -x))),
     # Size and shape of the samples.
     "gain 10": Fault("level", lambda x: 10 * x),
     "gain 10, clipped": Fault("level", lambda x: np.clip(10 * x, -1, 1)),
@@ -329,6 +377,8 @@ FAULTS: Mapping[str, Fault] = {
     "8 bits": Fault("level", _bits(8)),
     "6 bits": Fault("level", _bits(6)),
     "4 bits": Fault("level", _bits(4)),
+    "integers that overflow": Fault("level", _overflow),
+    "gain falls to a half": Fault("level", lambda x: x * np.linspace(1, 0.5, x.size)),
     # Time.
     "three frames late": Fault("time", _late(3 * FRAME)),
     "last fifth missing": Fault("time", lambda x: x[: int(0.8 * x.size)]),
@@ -338,12 +388,22 @@ FAULTS: Mapping[str, Fault] = {
     "a sample lost each frame": Fault("time", _lost_a_sample_a_frame),
     "a frame lost": Fault("time", _lost_a_frame),
     "a frame twice": Fault("time", _twice_a_frame),
+    "a frame lost, and a gain of 0.8": Fault("time", lambda x: 0.8 * _lost_a_frame(x)),
+    "two frames lost apart": Fault("time", lambda x: _without(_without(x, 10), 20)),
+    "five samples lost": Fault(
+        "time", lambda x: np.concatenate((x[: _middle(x)], x[_middle(x) + 5 :]))
+    ),
+    "half a second of silence within": Fault("time", _pause),
     "clock 500 ppm off": Fault("time", _drift(500)),
+    "two percent faster": Fault("time", lambda x: resample(x, int(x.size / 1.02))),
+    "stretched by a tenth": Fault("time", _stretched),
+    "two frames exchanged": Fault("time", _exchanged),
     "frames swapped in pairs": Fault("time", _swapped),
     "frames backwards": Fault("time", _frames_backwards),
     "all backwards": Fault("time", lambda x: x[::-1]),
     "another sound after half": Fault("time", _diverges),
     # Streaming and decoding.
+    "the first four frames zero": Fault("chunks", _first_zero),
     "a tenth of the frames zero": Fault("chunks", _zeroed(0.1)),
     "half of the frames zero": Fault("chunks", _zeroed(0.5)),
     "five dropouts of 10 ms": Fault("chunks", _dropouts(10, 5)),
@@ -368,6 +428,9 @@ FAULTS: Mapping[str, Fault] = {
     "each second sample held": Fault("spectrum", _held),
     "random phases": Fault("spectrum", _random_phases),
     "mains hum": Fault("spectrum", _hum),
+    "a tone of 1 kHz": Fault(
+        "spectrum", lambda x: x + 0.01 * np.sin(2 * np.pi * 1000 * np.arange(x.size) / RATE)
+    ),
     "echo": Fault("spectrum", _echo),
     "white noise": Fault(
         "spectrum", lambda x: 0.1 * np.random.default_rng(9).standard_normal(x.size)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.fft import rfft
 
+from parity.audio.clip import Samples
 from parity.audio.evidence import Evidence, number, of_reference, same
 from parity.audio.lag import correlation, overlap
 from parity.audio.measures import clicks, second_difference
 from parity.audio.spectrum import BANDS_HZ, band_levels_db
+from parity.audio.waveform import Waveform
 
 __all__ = ["added", "bands", "boundaries", "chunk_clicks", "noise", "phases"]
 
 TINY = 1e-12
+LEAST_HZ, HUM_HZ, PIECE_S = 20, 200, 20
 
 
 def chunk_clicks(evidence: Evidence) -> str:
@@ -19,7 +23,7 @@ def chunk_clicks(evidence: Evidence) -> str:
     rate, frame = evidence.candidate.sample_rate, evidence.frame
     places = clicks(second_difference(evidence.candidate.mono), rate)
     if places.size < 3:
-        return _some_clicks(places.size) if places.size else boundaries(evidence)
+        return boundaries(evidence) or (_some_clicks(places.size) if places.size else "")
     phases = np.minimum(places % frame, frame - places % frame)
     if (phases <= 3).mean() > 0.7:
         return f"clicks at chunk boundaries: {places.size} of them, each {frame:,} samples"
@@ -77,7 +81,7 @@ def bands(evidence: Evidence) -> str:
 
 
 def added(evidence: Evidence) -> str:
-    """An error as strong in pauses as in speech, without pitch or clicks."""
+    """An error as strong in pauses as in speech: a tone, noise, another sound."""
     waveform, reference = evidence.waveform, evidence.reference
     if waveform is None or reference is None or not same(evidence):
         return ""
@@ -90,11 +94,30 @@ def added(evidence: Evidence) -> str:
     spread = float(np.abs(error).max()) / (float(error.std()) + TINY)
     if not 0.5 < pauses / max(speech, TINY) < 2 or spread > 8:
         return ""
+    return _named(error, evidence.candidate.sample_rate, waveform)
+
+
+def _named(error: Samples, rate: int, waveform: Waveform) -> str:
+    if tone := _tone(error, rate):
+        what = f"a hum of {tone:.0f} Hz" if tone < HUM_HZ else f"a tone of {tone:,.0f} Hz"
+        return f"{what} is added, {waveform.snr_db:.0f} dB under the signal"
     if abs(correlation(error[1:], error[:-1])) > 0.98:
-        return "a hum is added" if abs(float(error.mean())) < 0.3 * float(error.std()) else ""
+        return ""
+    if waveform.frame_errors.std() > 0.5 * waveform.frame_errors.mean():
+        return f"another sound is added, {waveform.snr_db:.0f} dB under the signal"
     if waveform.snr_db < 1:
         return "noise is added, as loud as the signal"
     return f"noise is added, {waveform.snr_db:.0f} dB under the signal"
+
+
+def _tone(error: Samples, rate: int) -> float:
+    """Its frequency where most of the error is a single tone; 0 where it is not."""
+    piece = error[: PIECE_S * rate]
+    power = np.abs(rfft((piece - piece.mean()) * np.hanning(piece.size))) ** 2
+    peak = int(np.argmax(power))
+    share = power[max(0, peak - 4) : peak + 5].sum() / max(float(power.sum()), TINY)
+    found = peak * rate / piece.size
+    return found if share > 0.7 and found > LEAST_HZ else 0.0
 
 
 def noise(evidence: Evidence) -> str:

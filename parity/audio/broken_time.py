@@ -7,10 +7,14 @@ import numpy as np
 from parity.audio.clip import Samples
 from parity.audio.evidence import Evidence, number, same
 from parity.audio.lag import correlation
+from parity.audio.waveform import Waveform
 
-__all__ = ["drift", "elsewhere", "late", "length", "order"]
+__all__ = ["drift", "elsewhere", "late", "length", "misplaced", "order"]
 
 TINY = 1e-12
+# Lags that jump by more are no noise of the measurement; a clock that is wrong by more is no clock.
+JUMP, CLOCK_PPM = 1.5, 6000
+SHOWN, MOST_FRAMES = 3, 4000
 
 
 def order(evidence: Evidence) -> str:
@@ -35,7 +39,10 @@ def order(evidence: Evidence) -> str:
         and np.unique(places).size > 1
         and np.bincount(places - places.min()).max() < 0.8 * places.size
     )
-    if scattered and moved.mean() > 0.2:
+    # Each further along than the one before: parts are lost, and the rest is in order.
+    steps = np.diff(places)
+    ordered = max((steps <= 0).mean(), (steps >= 0).mean()) > 0.9 if steps.size else True
+    if scattered and not ordered and moved.mean() > 0.2:
         return f"frames are in another order ({int(moved.sum())} of {loud.size} found elsewhere)"
     back = (ours * theirs[:, ::-1]).sum(axis=1)[loud] > 0.95
     if back.mean() > 0.5:
@@ -60,9 +67,9 @@ def length(evidence: Evidence) -> str:
         return ""
     rate = evidence.candidate.sample_rate
     more = (evidence.candidate.mono.size - evidence.reference.mono.size) / rate
-    if abs(more) <= 0.08:
-        return ""
     assert evidence.waveform is not None  # noqa: S101 - of the same realisation
+    if abs(more) < 0.0799 or abs(_jumped(evidence.waveform) / rate - more) < 0.02:
+        return ""
     if abs(more - evidence.waveform.lag_samples / rate) < 0.02:
         return f"{abs(more):.2f} s {'too much' if more > 0 else 'missing'} at the beginning"
     return f"{abs(more):.2f} s {'too much' if more > 0 else 'missing'} at the end"
@@ -74,8 +81,15 @@ def late(evidence: Evidence) -> str:
     if waveform is None or not same(evidence) or abs(waveform.lag_samples) <= 1:
         return ""
     lag, rate = waveform.lag_samples, evidence.candidate.sample_rate
+    if abs(_jumped(waveform)) > JUMP and waveform.track is not None:
+        # The lag that fits best is that of a part; where it begins, there may be none.
+        lag = round(float(np.median(waveform.track.lags[:2])))
+        if abs(lag) <= 1:
+            return ""
     frames = lag / evidence.frame
-    whole = f", {round(abs(frames))} frames" if frames == round(frames) else ""
+    count = round(abs(frames))
+    many = "1 frame" if count == 1 else f"{count} frames"
+    whole = f", {many}" if frames == round(frames) else ""
     word = "late" if lag > 0 else "early"
     return f"{abs(lag):,} samples ({1e3 * abs(lag) / rate:.1f} ms{whole}) {word}"
 
@@ -86,12 +100,11 @@ def drift(evidence: Evidence) -> str:
     if waveform is None or waveform.track is None or waveform.track.starts.size < 4:
         return ""
     track = waveform.track
-    jumps = np.diff(track.lags)
-    if jumps.size and np.abs(jumps).max() > 8 and np.median(np.abs(jumps)) < 1:
-        at = int(np.argmax(np.abs(jumps)))
-        seconds = track.starts[at + 1] / evidence.candidate.sample_rate
-        what = "inserted" if jumps[at] > 0 else "lost"
-        return f"{abs(jumps[at]):,.0f} samples are {what} near {seconds:.2f} s"
+    jumps = _jumps(waveform)
+    if jumps and abs(sum(size for _, size in jumps)) > JUMP:
+        return _lost_and_inserted(jumps, evidence.candidate.sample_rate)
+    if abs(track.drift_ppm) > CLOCK_PPM:
+        return ""
     if track.steady and abs(track.drift_ppm) > 50:
         per_frame = track.drift_ppm * 1e-6 * evidence.frame
         word = "slower" if per_frame > 0 else "faster"
@@ -100,6 +113,60 @@ def drift(evidence: Evidence) -> str:
             f"{abs(per_frame):.2f} samples a frame"
         )
     return ""
+
+
+def _jumps(waveform: Waveform) -> list[tuple[float, float]]:
+    """Where in the reference the lag jumps, in samples, and by how many; none where it drifts."""
+    track = waveform.track
+    if track is None or track.lags.size < 4:
+        return []
+    steps = np.diff(track.lags)
+    if not (np.abs(steps).max() > JUMP and np.median(np.abs(steps)) < 0.2):
+        return []
+    found: list[tuple[float, float]] = []
+    hop = float(np.diff(track.starts).min())
+    for at in np.flatnonzero(np.abs(steps) > 0.5):
+        # Windows that span the place lie between.
+        near = found and track.starts[at + 1] - found[-1][0] <= 1.5 * hop
+        if near and steps[at] * found[-1][1] > 0:
+            found[-1] = (found[-1][0], found[-1][1] + float(steps[at]))
+        else:
+            found.append((float(track.starts[at + 1]), float(steps[at])))
+    return [(place, size) for place, size in found if abs(size) > JUMP]
+
+
+def _jumped(waveform: Waveform) -> float:
+    """By how many samples the lag jumps in all."""
+    return sum(size for _, size in _jumps(waveform))
+
+
+def _lost_and_inserted(jumps: list[tuple[float, float]], rate: int) -> str:
+    words = []
+    for place, size in jumps[:SHOWN]:
+        what = "inserted" if size > 0 else "lost"
+        words.append(f"{abs(size):,.0f} samples are {what} near {place / rate:.2f} s")
+    more = f", and at {len(jumps) - SHOWN} more places" if len(jumps) > SHOWN else ""
+    return ", ".join(words) + more
+
+
+def misplaced(evidence: Evidence) -> str:
+    """Single frames that hold what belongs into others."""
+    reference, waveform, size = evidence.reference, evidence.waveform, evidence.frame
+    if reference is None or waveform is None or not same(evidence) or waveform.lag_samples:
+        return ""
+    count = min(reference.mono.size, evidence.candidate.mono.size) // size
+    bad = np.flatnonzero(waveform.frames[:count] < 0.9)
+    if not 0 < bad.size <= 0.3 * count or count > MOST_FRAMES:
+        return ""
+    ours = _unit(reference.mono[: count * size].reshape(count, size))
+    theirs = _unit(evidence.candidate.mono[: count * size].reshape(count, size)[bad])
+    there = theirs @ ours.T
+    moved = bad[there.max(axis=1) > 0.999]
+    if not moved.size or moved.size < 0.5 * bad.size:
+        return ""
+    at = moved[0] * size / evidence.candidate.sample_rate
+    many = "1 frame holds" if moved.size == 1 else f"{moved.size} frames hold"
+    return f"{many} what belongs into another, the first at {at:.2f} s"
 
 
 def elsewhere(evidence: Evidence) -> str:

@@ -19,13 +19,14 @@ class Evidence:
     """What is known when the pathologies are looked for.
 
     Attributes:
-        raw: the candidate as it was read, NaN and all.
-        candidate: without them.
-        reference: at the candidate's rate; None where there is none.
+        raw: the candidate's channel as it was read, NaN and all.
+        candidate: without them; one channel, the worst of several.
+        reference: the same channel, at the candidate's rate; None where there is none.
         waveform: their comparison.
         health: of the candidate.
         spectra: of reference and candidate; of the candidate alone twice.
         frame: samples of a frame.
+        sides: reference and candidate, all channels; None where there is no reference.
     """
 
     raw: Clip
@@ -35,6 +36,7 @@ class Evidence:
     health: Health
     spectra: tuple[Spectrum, Spectrum]
     frame: int
+    sides: tuple[Clip, Clip] | None = None
 
     @property
     def differs(self) -> bool:

@@ -73,7 +73,8 @@ def paired_judgement(words: IntArray, ours: IntArray, theirs: IntArray, *, seede
         return Judgement.FAIL, (why,), interval
     enough = ENOUGH_SEEDED if seeded else ENOUGH
     if words.size < enough:
-        why = f"{words.size} phrases are too few to show that nothing is lost; {enough} are enough"
+        few = "1 phrase is" if words.size == 1 else f"{words.size} phrases are"
+        why = f"{few} too few to show that nothing is lost; {enough} are enough"
         return Judgement.INCONCLUSIVE, (why,), interval
     if not high <= MAX_RISE:
         why = f"the rise may be as large as {100 * high:.1f} points"

@@ -20,6 +20,9 @@ WINDOWS = 240
 WINDOW_S, HOP_S, REACH_S = 0.5, 0.25, 0.1
 # Cubic interpolation is exact enough between samples four times as dense.
 FINER = 4
+# Of peaks this near to the highest, the one nearest to where it was last is meant: a periodic sound
+# fits at each of its periods.
+NEAR_PEAK = 0.98
 CUTS = (0.03, 0.03, 0.1, 0.3, 1.0, 1.0)
 
 
@@ -96,7 +99,9 @@ def best_lag(reference: Samples, candidate: Samples, reach: int) -> int:
     return int(np.argmax(np.abs(found))) - reach
 
 
-def track_lag(reference: Samples, candidate: Samples, rate: int, lag: int) -> Track:
+def track_lag(
+    reference: Samples, candidate: Samples, rate: int, lag: int, *, further: int = 0
+) -> Track:
     """Follow the lag through the sound, in half-second windows, at most some hundreds of them.
 
     Args:
@@ -104,8 +109,9 @@ def track_lag(reference: Samples, candidate: Samples, rate: int, lag: int) -> Tr
         candidate: `[samples]`.
         rate: samples a second.
         lag: from where to set out.
+        further: samples by which it may jump, besides the usual tenth of a second.
     """
-    window, reach = int(WINDOW_S * rate), int(REACH_S * rate)
+    window, reach = int(WINDOW_S * rate), int(REACH_S * rate) + further
     hop = max(int(HOP_S * rate), reference.size // WINDOWS)
     loud = _loud_enough(reference)
     starts, lags, tried, at = [], [], 0, float(lag)
@@ -140,8 +146,18 @@ def _find(ours: Samples, candidate: Samples, start: int, reach: int) -> tuple[fl
     energy = np.concatenate(([0.0], np.cumsum(padded**2)))
     norms = np.sqrt((energy[ours.size :] - energy[: -ours.size]) * (ours**2).sum())
     scores = found / np.maximum(norms, 1e-12)
-    peak = int(np.argmax(np.abs(scores)))
+    peak = _nearest_peak(np.abs(scores), reach)
     return peak + _vertex(np.abs(scores), peak) - reach, float(abs(scores[peak]))
+
+
+def _nearest_peak(scores: Samples, expected: int) -> int:
+    """The local maximum nearest to `expected`, of those that are nearly the highest."""
+    inner = scores[1:-1]
+    high = (inner >= scores[:-2]) & (inner >= scores[2:]) & (inner > NEAR_PEAK * scores.max())
+    places = np.flatnonzero(high) + 1
+    if not places.size:
+        return int(np.argmax(scores))
+    return int(places[np.argmin(np.abs(places - expected))])
 
 
 def _vertex(scores: Samples, peak: int) -> float:

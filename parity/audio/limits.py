@@ -25,6 +25,8 @@ WAVEFORM: Limits = MappingProxyType(
         "length_s": Bound(apart=0.08),
         "lag_samples": Bound(low=-1, high=1),
         "gain": Bound(low=0.99, high=1.01),
+        # As far as health lets it be from the reference's.
+        "offset": Bound(low=-0.002, high=0.002),
         "snr_db": Bound(low=40),
         "segment_correlation": Bound(low=0.999),
         "worst_segment_correlation": Bound(low=0.9),

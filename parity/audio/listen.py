@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity.audio.clip import Clip, Samples, at_rate, from_array
+from parity.audio.clip import Clip, Samples, at_rate, from_array, without_top
 from parity.audio.health import Health, judge_health
 from parity.audio.judgement import Bound, Check, Judgement, worst
 from parity.audio.limits import PRESETS, STATISTICS, STORY, WAVEFORM, limits_with
-from parity.audio.measures import measure
+from parity.audio.measures import measure, samplewise
 from parity.audio.pathologies import Evidence, recognise
 from parity.audio.reading import load_clip
 from parity.audio.result import Listening
@@ -29,6 +30,8 @@ __all__ = ["Settings", "as_clip", "listen"]
 Sound = Clip | str | Path | np.ndarray[Any, np.dtype[Any]]
 
 FRAME_S = 0.08
+# What nobody hears in a channel that is silent: 80 dB under full scale.
+SILENT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +142,14 @@ def _listen(reference: Clip | None, candidate: Clip, settings: Settings, title: 
     rate = min(reference.sample_rate, candidate.sample_rate)
     scaled = rate / candidate.sample_rate
     ours, theirs = at_rate(reference.finite(), rate), at_rate(candidate.finite(), rate)
+    if reference.sample_rate != candidate.sample_rate:
+        ours, theirs = without_top(ours), without_top(theirs)
     frame = max(16, round((settings.frame or FRAME_S * candidate.sample_rate) * scaled))
     raw = candidate if rate == candidate.sample_rate else theirs
-    if _bad(reference) or not _usable(ours, frame):
+    if why := _unusable(reference, ours, frame):
         alone = _alone(candidate, settings, limits, named)
-        return _unusable(reference, alone, notes)
+        invalid = Waveform((), "unknown", Judgement.INVALID)
+        return replace(alone, reference=reference, waveform=invalid, notes=(*notes, why))
     pairs = _channel_pairs(ours, theirs)
     waves = [
         _compared(one, other, rate, settings, frame=frame, nonfinite=_bad(candidate))
@@ -152,12 +158,18 @@ def _listen(reference: Clip | None, candidate: Clip, settings: Settings, title: 
     chosen = max(range(len(waves)), key=lambda i: _rank(waves[i][0]))
     waveform, spectra = waves[chosen]
     waveform = _with_formats(replace(waveform, channel=chosen), reference, candidate)
+    shown = [Clip(samples[None], rate) for samples in pairs[chosen]]
     health, reference_health, story = _healths(
-        (theirs.samples[min(chosen, theirs.channels - 1)], spectra[1]),
-        (ours.samples[min(chosen, ours.channels - 1)], spectra[0]),
+        _Sound(shown[1].mono, spectra[1], _own(candidate, chosen, rate)),
+        _Sound(shown[0].mono, spectra[0], _own(reference, chosen, rate)),
         rate=rate, settings=settings, limits=limits, nonfinite=_bad(candidate), frame=frame,
     )  # fmt: skip
-    diagnosis = recognise(Evidence(raw, theirs, ours, waveform, health, spectra, frame))
+    read = raw.samples[[min(chosen, raw.channels - 1)]]
+    heard = replace(raw, samples=read)
+    sides = (ours, theirs)
+    diagnosis = recognise(
+        Evidence(heard, shown[1], shown[0], waveform, health, spectra, frame, sides=sides)
+    )
     if any(found.proves for found in diagnosis):
         waveform = _mistreated(waveform)
     return Listening(
@@ -168,13 +180,18 @@ def _listen(reference: Clip | None, candidate: Clip, settings: Settings, title: 
 
 def _rank(waveform: Waveform) -> tuple[bool, float]:
     """The worse, the higher: of several channels the worst is shown."""
-    return waveform.judgement is Judgement.FAIL, -waveform.snr_db
+    failed = waveform.judgement is Judgement.FAIL
+    if math.isnan(waveform.snr_db):
+        return failed, math.inf if failed else -math.inf
+    return failed, -waveform.snr_db
 
 
 def _compared(
     ours: Samples, theirs: Samples, rate: int, settings: Settings, *, frame: int, nonfinite: int
 ) -> tuple[Waveform, tuple[Spectrum, Spectrum]]:
     spectra = spectrum(ours, rate), spectrum(theirs, rate)
+    if constant(ours):
+        return _silent_channel(theirs), spectra
     waveform = compare_waveforms(
         ours,
         theirs,
@@ -189,9 +206,36 @@ def _compared(
     return waveform, spectra
 
 
+def _silent_channel(theirs: Samples) -> Waveform:
+    """Of several channels, one that is silent in the reference has to be so in the candidate."""
+    peak = float(np.abs(theirs).max(initial=0))
+    judgement = Judgement.PASS if peak <= SILENT else Judgement.FAIL
+    check = Check(
+        "waveform", "peak", peak, judgement, f"at most {SILENT:g}", 0.0,
+        words="" if judgement is Judgement.PASS else "the reference's channel is silent",
+    )  # fmt: skip
+    return Waveform((check,), "unknown", judgement)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sound:
+    """One channel, its spectrum, and where it was brought to another rate, as it was before."""
+
+    samples: Samples
+    found: Spectrum
+    own: Clip | None = None
+
+
+def _own(clip: Clip, channel: int, rate: int) -> Clip | None:
+    if clip.sample_rate == rate:
+        return None
+    clean = clip.finite()
+    return replace(clean, samples=clean.samples[[min(channel, clip.channels - 1)]])
+
+
 def _healths(
-    theirs: tuple[Samples, Spectrum],
-    ours: tuple[Samples, Spectrum] | None,
+    theirs: _Sound,
+    ours: _Sound | None,
     *,
     rate: int,
     settings: Settings,
@@ -209,10 +253,8 @@ def _healths(
     )
 
 
-def _measured(
-    sound: tuple[Samples, Spectrum], rate: int, frame: int | None, nonfinite: int
-) -> Mapping[str, float]:
-    samples, found = sound
+def _measured(sound: _Sound, rate: int, frame: int | None, nonfinite: int) -> Mapping[str, float]:
+    samples = sound.samples
     if samples.size < 2:
         peak = float(np.abs(samples).max(initial=0))
         return {
@@ -221,7 +263,11 @@ def _measured(
             "rms": peak,
             "dc": float(samples.sum()),
         }
-    return measure(samples, rate, found, frame=frame, nonfinite=nonfinite)
+    measured = measure(samples, rate, sound.found, frame=frame, nonfinite=nonfinite)
+    if sound.own is None:
+        return measured
+    # A converter of rates smears what single samples tell.
+    return {**measured, **samplewise(sound.own.mono, sound.own.sample_rate)}
 
 
 def _alone(
@@ -229,7 +275,7 @@ def _alone(
 ) -> Listening:
     clean, rate = candidate.finite(), candidate.sample_rate
     frame = settings.frame or round(FRAME_S * rate)
-    found = [(channel, spectrum(channel, rate)) for channel in clean.samples]
+    found = [_Sound(channel, spectrum(channel, rate)) for channel in clean.samples]
     judged = [
         _healths(
             sound,
@@ -243,26 +289,24 @@ def _alone(
         for sound in found
     ]
     chosen = max(range(len(judged)), key=lambda i: len(judged[i][0].failed))
-    (health, _, story), spectra = judged[chosen], found[chosen][1]
-    evidence = Evidence(candidate, clean, None, None, health, (spectra, spectra), frame)
+    (health, _, story), spectra = judged[chosen], found[chosen].found
+    shown = [replace(clip, samples=clip.samples[[chosen]]) for clip in (candidate, clean)]
+    evidence = Evidence(shown[0], shown[1], None, None, health, (spectra, spectra), frame)
     return Listening(
         None, candidate, None, health, None, story,
         diagnosis=recognise(evidence), spectra=(spectra,), title=title,
     )  # fmt: skip
 
 
-def _usable(reference: Clip, frame: int) -> bool:
-    """Whether there is sound in the reference, and nothing but sound."""
-    return reference.mono.size >= frame and not constant(reference.mono)
-
-
-def _unusable(reference: Clip, alone: Listening, notes: tuple[str, ...]) -> Listening:
-    """A reference without sound, or with NaN in it, is no measure of anything."""
-    invalid = Waveform((), "unknown", Judgement.INVALID)
-    bad = _bad(reference)
-    why = f"holds {bad:,} samples that are NaN or infinite" if bad else "is empty or silent"
-    note = f"the reference {why}"
-    return replace(alone, reference=reference, waveform=invalid, notes=(*notes, note))
+def _unusable(reference: Clip, clean: Clip, frame: int) -> str:
+    """Why a reference is no measure of anything: without sound, too short, NaN in it."""
+    if bad := _bad(reference):
+        return f"the reference holds {bad:,} samples that are NaN or infinite"
+    if constant(clean.mono):
+        return "the reference is empty or silent"
+    if clean.mono.size < frame:
+        return f"the reference is shorter than a frame: {clean.mono.size:,} of {frame:,} samples"
+    return ""
 
 
 def _bad(clip: Clip) -> int:

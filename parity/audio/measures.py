@@ -12,7 +12,7 @@ import numpy as np
 from parity.audio.clip import Samples
 from parity.audio.spectrum import Spectrum
 
-__all__ = ["Runs", "constant_runs", "curvature", "measure", "second_difference"]
+__all__ = ["Runs", "constant_runs", "curvature", "measure", "samplewise", "second_difference"]
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -28,6 +28,8 @@ CLICK_TIMES, CLICK_LEAST = 15.0, 0.02
 BLOCK = 4096
 QUIET = 0.02
 LONG_S, SHARED = 0.02, 4
+# Between its tones, music is as flat as the noise of its format; no ratio of that is heard.
+LEAST_FLAT = 5e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,18 +81,30 @@ def measure(
         "peak": peak,
         "rms": rms,
         "dc": float(samples.mean()),
-        "clipped_share": float((np.abs(samples) >= CLIPPED).mean()),
         "crest_db": 20 * math.log10((peak + TINY) / (rms + TINY)),
-        **_runs(samples, rate),
+        **samplewise(samples, rate),
         **_pauses(samples, rate),
         **_spectral(spectrum),
-        "clicks": float(clicks(bends, rate).size),
-        "bits": _bits(samples, peak),
     }
     if frame:
         found["frame_remainder"] = float(samples.size % frame)
         found["boundary_curvature"] = curvature(bends, frame)
     return found
+
+
+def samplewise(samples: Samples, rate: int) -> Mapping[str, float]:
+    """What single samples tell, and no longer do at another rate.
+
+    Args:
+        samples: finite, `[samples]`, at least two.
+        rate: samples a second.
+    """
+    return {
+        "clipped_share": float((np.abs(samples) >= CLIPPED).mean()),
+        **_runs(samples, rate),
+        "clicks": float(clicks(second_difference(samples), rate).size),
+        "bits": _bits(samples, float(np.abs(samples).max())),
+    }
 
 
 def _runs(samples: Samples, rate: int) -> Mapping[str, float]:
@@ -123,7 +137,10 @@ def _pauses(samples: Samples, rate: int) -> Mapping[str, float]:
     )
     levels = 20 * np.log10(np.sqrt((rows**2).mean(axis=1)) + FLOOR)
     active = np.flatnonzero(levels > max(levels.max() + SILENT_DB, SILENT_ABSOLUTE_DB))
-    low, high = np.percentile(levels, (5, 95))
+    # Zeros before and after are no matter of dynamics: their number would decide.
+    there = np.flatnonzero(rows.any(axis=1))
+    inner = levels[there[0] : there[-1] + 1] if there.size else levels
+    low, high = np.percentile(inner, (5, 95))
     if not active.size:
         seconds = samples.size / rate
         return {
@@ -146,7 +163,7 @@ def _spectral(found: Spectrum) -> Mapping[str, float]:
     return {
         "below_60_hz_db": 10 * math.log10(float(power[f < 60].sum()) / total + TINY),
         "centroid_hz": float((f * power).sum()) / total,
-        "flatness": flatness,
+        "flatness": max(flatness, LEAST_FLAT),
     }
 
 

@@ -45,6 +45,14 @@ def _read_u8(data: bytes) -> np.ndarray[Any, Any]:
     return np.frombuffer(data, np.uint8).astype(np.float64) / 128 - 1
 
 
+def _write_u16(samples: Samples) -> bytes:
+    return np.clip(np.round(samples * 32768 + 32768), 0, 65535).astype("<u2").tobytes()
+
+
+def _read_u16(data: bytes) -> np.ndarray[Any, Any]:
+    return np.frombuffer(data[: len(data) // 2 * 2], "<u2").astype(np.float64) / 32768 - 1
+
+
 def _floating(kind: str) -> tuple[Bytes, Values]:
     size = np.dtype(kind).itemsize
 
@@ -70,6 +78,7 @@ _FORMATS: dict[str, tuple[Bytes, Values]] = {
     "big-endian 16-bit integers": _pcm(16, ">i2"),
     "32-bit integers": _pcm(32, "<i4"),
     "24-bit integers": (_write_s24, _read_s24),
+    "unsigned 16-bit integers": (_write_u16, _read_u16),
     "unsigned 8-bit integers": (_write_u8, _read_u8),
     "32-bit floats": _floating("<f4"),
     "64-bit floats": _floating("<f8"),
@@ -93,7 +102,7 @@ def misread(candidate: Samples, reference: Samples | None = None) -> str:
     if piece.size and finite.mean() > 0.95:
         # A few NaN in sound that is otherwise in order are another matter.
         piece = piece[finite]
-    if piece.size < 64 or (_plausible(piece) and smoothness(piece) > SMOOTH):
+    if piece.size < 64 or _sounds(piece):
         return ""
     found = [
         (_fit(values, reference), read_as, written)
@@ -106,10 +115,15 @@ def misread(candidate: Samples, reference: Samples | None = None) -> str:
 def _rereadings(piece: Samples) -> Iterator[tuple[str, str, Samples]]:
     with np.errstate(all="ignore"):
         for read_as, (write, _) in _FORMATS.items():
+            if "integers" in read_as and not np.abs(piece).max() <= 1:
+                # No integer is read as a number beyond full scale.
+                continue
             data = write(piece)
             for written, (_, read) in _FORMATS.items():
                 if written != read_as:
                     yield read_as, written, read(data)
+        if not np.abs(piece).max() <= 1:
+            return
         # Half a sample late: the bytes of two neighbours joined to one.
         write, read = _FORMATS["16-bit integers"]
         yield "16-bit integers one byte late", "16-bit integers", read(write(piece)[1:])
@@ -136,6 +150,20 @@ def _plausible(samples: Samples) -> bool:
         if not np.isfinite(sizes).all() or sizes.max() > 8:
             return False
         return bool(((sizes > 0) & (sizes < 1e-20)).mean() < 0.01)
+
+
+def _sounds(piece: Samples) -> bool:
+    """Whether it is sound as it was read, if only far too loud."""
+    if not np.isfinite(piece).all():
+        return False
+    sized = piece / max(1.0, float(np.abs(piece).max(initial=0)))
+    return _plausible(sized) and smoothness(sized) > SMOOTH and not _far(sized)
+
+
+def _far(samples: Samples) -> bool:
+    """Whether most samples are at the ends of the scale, as signed bytes taken for unsigned."""
+    sizes = np.abs(samples)
+    return bool(np.median(sizes) > 0.5 and (sizes < 0.25).mean() < 0.1)
 
 
 def smoothness(samples: Samples) -> float:

@@ -27,11 +27,13 @@ CORRECTED_PPM = 5.0
 # Lags nearer to a whole sample than this are whole.
 BETWEEN = 0.05
 LAG_REACH_S = 1.0
+# Another length of up to so many seconds is looked for as something lost or inserted.
+LENGTH_S, MAX_APART_S = 0.005, 10.0
 # Frames this far under the loudest are pauses; their correlation is noise.
 ACTIVE = 10 ** (-30 / 20)
 LOG_MEL_FLOOR = 1e-6
 TINY = 1e-12
-BAD_FRAME = 0.9
+BAD_FRAME, GOOD_FRAME = 0.9, 0.99
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +46,8 @@ class Waveform:
             is silent, `unknown`.
         judgement: of the layer.
         lag_samples: how much later the candidate is; negative for earlier.
-        gain: least squares, candidate over reference, with its sign.
+        gain: least squares, candidate over reference, with its sign, over the frames that agree.
+        offset: a constant that the candidate has more, likewise.
         drift_ppm: how much slower the candidate's clock is; NaN where it cannot be told.
         drift_corrected: whether what follows was measured after correcting the drift.
         correlation: after alignment.
@@ -67,6 +70,7 @@ class Waveform:
     judgement: Judgement
     lag_samples: int = 0
     gain: float = math.nan
+    offset: float = math.nan
     drift_ppm: float = math.nan
     drift_corrected: bool = False
     correlation: float = math.nan
@@ -125,8 +129,12 @@ def compare_waveforms(
         words = "shorter than a frame" if candidate.size < frame else "without sound"
         silent = Check("waveform", "peak", loudest, Judgement.FAIL, words=words)
         return Waveform((*first, silent), "unknown", Judgement.FAIL)
-    lag = best_lag(reference, candidate, min(int(LAG_REACH_S * rate), max(reference.size, 2)))
-    track = track_lag(reference, candidate, rate, lag)
+    apart = abs(candidate.size - reference.size)
+    reach = int(LAG_REACH_S * rate) + (apart if apart < MAX_APART_S * rate else 0)
+    lag = best_lag(reference, candidate, min(reach, max(reference.size, 2)))
+    # Where one is longer, the lag may jump by as much.
+    further = apart if LENGTH_S * rate < apart < MAX_APART_S * rate else 0
+    track = track_lag(reference, candidate, rate, lag, further=further)
     a, b = overlap(reference, candidate, lag)
     clock = _clock(reference, candidate, track) if track.starts.size >= 4 else None
     if clock is not None:
@@ -261,8 +269,9 @@ def _same(
     limits: Mapping[str, Bound],
     drifts: bool,
 ) -> Waveform:
-    gain = float((a @ b) / (a @ a))
-    error = b / gain - a
+    before = _snr_db(a, b - a)
+    gain, offset = _straight(a, b, frame)
+    error = (b - offset) / gain - a
     peak = float(np.abs(a).max())
     rows_a, rows_e = _rows(a, frame), _rows(error, frame)
     frames = _frame_correlations(rows_a, rows_e)
@@ -271,7 +280,8 @@ def _same(
         *first,
         _check("lag_samples", lag, limits),
         _check("gain", gain, limits, "the sign is flipped" if gain < 0 else ""),
-        _check("snr_before_db", _snr_db(a, b - a), {}),
+        _check("offset", offset, limits),
+        _check("snr_before_db", before, {}),
         _check("snr_db", _snr_db(a, error), limits),
         _check("segment_correlation", float(np.median(frames[active])), limits),
         _check("worst_segment_correlation", float(frames[active].min()), limits),
@@ -285,13 +295,37 @@ def _same(
     level = float(np.sqrt((a @ a) / a.size))
     return Waveform(
         tuple(checks), "same", worst(check.judgement for check in checks),
-        lag_samples=lag, gain=gain, drift_ppm=track.drift_ppm, drift_corrected=drifts,
+        lag_samples=lag, gain=gain, offset=offset,
+        drift_ppm=track.drift_ppm, drift_corrected=drifts,
         correlation=aligned, correlation_unaligned=plain,
-        snr_before_db=_snr_db(a, b - a), snr_db=_snr_db(a, error), frames=frames,
+        snr_before_db=before, snr_db=_snr_db(a, error), frames=frames,
         frame_errors=np.sqrt((rows_e**2).mean(axis=1)) / level,
         first_bad_frame=int(bad[0]) if bad.size else -1, frame_samples=frame,
         boundary_error=_boundary_error(rows_e), track=track,
     )  # fmt: skip
+
+
+def _straight(a: Samples, b: Samples, frame: int) -> tuple[float, float]:
+    """Gain and offset of the straight line from `a` to `b`, by least squares.
+
+    Where a part is lost or is another sound, only the frames that agree say what the gain is.
+    """
+    gain = float(((a - a.mean()) @ b) / max(float((a - a.mean()) @ a), TINY))
+    rows_a, rows_b = _rows(a, frame), _rows(b, frame)
+    found = np.abs(_frame_correlations(rows_a, rows_b - rows_a))
+    agree, active = found >= GOOD_FRAME, ~np.isnan(found)
+    if 3 <= agree.sum() < active.sum():
+        x, y = (rows[agree] - rows[agree].mean(axis=1, keepdims=True) for rows in (rows_a, rows_b))
+        gain = float((x * y).sum() / max(float((x * x).sum()), TINY))
+    if gain == 0:
+        gain = TINY
+    return gain, float(np.median(b - gain * a)) if _shifted(a, b, gain) else 0.0
+
+
+def _shifted(a: Samples, b: Samples, gain: float) -> bool:
+    """Whether the rest is a constant for the most part; an asymmetric error is none."""
+    rest = b - gain * a
+    return bool(np.median(rest) ** 2 > 0.25 * float((rest @ rest) / rest.size))
 
 
 def _rows(samples: Samples, frame: int) -> Samples:
@@ -349,8 +383,10 @@ def _log_mel_distance_db(
 def _boundary_error(errors: Samples, near: float = 0.0125) -> float:
     """Mean square error in the first and last 1.25 % of each frame, over that of the rest."""
     edge = max(1, int(near * errors.shape[1]))
-    if len(errors) < 4 or errors.shape[1] < 8 * edge:
+    if len(errors) < 6 or errors.shape[1] < 8 * edge:
         return math.nan
+    # How it begins and ends is another matter.
+    errors = errors[1:-1]
     power = (errors**2).mean(axis=0)
     inner = float(power[edge:-edge].mean())
     outer = float(np.concatenate((power[:edge], power[-edge:])).mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ Exit status: 0 a listener hears no difference, 1 he does, 2 an input is unusable
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("candidate", type=click.Path(path_type=Path), required=False)
 @click.option("--alone", is_flag=True, help="Examine one file, without a reference.")
-@click.option("--text", default="", help="What is said; a recogniser is asked for it.")
+@click.option("--text", help="What is said; a recogniser is asked for it.")
 @click.option(
     "--texts", type=click.Path(path_type=Path), metavar="FILE",
     help="For folders: a TOML table or lines `name<TAB>text`.",
@@ -76,10 +77,11 @@ def command(reference: Path, candidate: Path | None, **options: Any) -> int:
     if candidate is not None and reference.is_dir() and candidate.is_dir():
         pairs = _pairs(reference, candidate)
     else:
+        _refuse_folder(reference, candidate)
         pairs = {"": (None if options["alone"] else reference, candidate or reference)}
     found = _listened(pairs, settings, options)
     speech = None
-    texts = _texts(options, list(pairs))
+    texts = _texts(options, [name or reference.stem for name in pairs])
     if texts is not None:
         from parity.audio.speech import hear  # noqa: PLC0415
 
@@ -97,12 +99,20 @@ def _limits(given: tuple[str, ...]) -> dict[str, dict[str, float]]:
         try:
             name, value = text.split("=")
             measure, part = name.split(".")
-            found.setdefault(measure, {})[part] = float(value)
+            found.setdefault(measure, {})[part] = number = float(value)
+            if math.isnan(number):
+                raise ValueError
         except ValueError:
             raise InputError(
                 f"{text!r} is no limit", where="--limit", hint="--limit rms.high=0.5"
             ) from None
     return found
+
+
+def _refuse_folder(reference: Path, candidate: Path | None) -> None:
+    for path in (reference, candidate):
+        if path is not None and path.is_dir():
+            raise InputError("is a folder", where=str(path), hint="give two files, or two folders")
 
 
 def _pairs(reference: Path, candidate: Path) -> dict[str, tuple[Path | None, Path]]:
@@ -136,17 +146,23 @@ def _listened(
 
 def _texts(options: dict[str, Any], names: list[str]) -> list[str] | None:
     """What is said in each pair; None where nobody says, so that no recogniser is asked."""
-    if options["alone"] or not (options["text"] or options["texts"]):
+    if options["alone"] or (options["text"] is None and not options["texts"]):
         if options["recogniser"]:
             raise InputError("a recogniser needs to know what is said", hint="--text or --texts")
         return None
-    if options["text"]:
-        return [options["text"]] * len(names)
+    if options["text"] is not None:
+        return [_with_words(options["text"], "--text")] * len(names)
     known = _read_texts(options["texts"])
     lacking = [name for name in names if name not in known]
     if lacking:
         raise InputError(f"has no text for {lacking[0]!r}", where=str(options["texts"]))
-    return [known[name] for name in names]
+    return [_with_words(known[name], f"{options['texts']}: {name}") for name in names]
+
+
+def _with_words(text: str, where: str) -> str:
+    if not any(letter.isalnum() for letter in text):
+        raise InputError("holds no word that could be understood", where=where)
+    return text
 
 
 def _read_texts(path: Path) -> dict[str, str]:

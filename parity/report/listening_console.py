@@ -111,7 +111,8 @@ def speech_lines(speech: Speech) -> Iterator[str]:
     yield str(speech.judgement)
     yield from speech.reasons
     yield (
-        f"word errors {speech.candidate_rate:.1%}, the reference's {speech.reference_rate:.1%}, "
+        f"word errors {_rate(speech.candidate_rate)}, "
+        f"the reference's {_rate(speech.reference_rate)}, "
         f"by {speech.recogniser}, {speech.normaliser} words"
     )
     yield from speech.notes
@@ -134,3 +135,8 @@ def _checks(listening: Listening) -> Table:
             check.limit, Text(words, style=COLOURS.get(str(check.judgement), "")),
         )  # fmt: skip
     return table
+
+
+def _rate(rate: float) -> str:
+    """A share in percent; a dash where there were no words."""
+    return "–" if math.isnan(rate) else f"{rate:.1%}"

@@ -62,6 +62,7 @@ def _waveform(waveform: Waveform, first_bad_s: float) -> dict[str, Any]:
         "corrected": list(corrections(waveform)),
         "lag_samples": waveform.lag_samples,
         "gain": _number(waveform.gain),
+        "offset": _number(waveform.offset),
         "drift_ppm": _number(waveform.drift_ppm),
         "drift_corrected": waveform.drift_corrected,
         "correlation": _number(waveform.correlation),

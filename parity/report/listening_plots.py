@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ SHOWN_DB = 70.0
 # What is drawn for an error of zero, on an axis of decibels.
 LEAST_DB = -120.0
 TINY = 1e-12
+TICKS_HZ = (200, 500, 1000, 2000, 4000, 8000, 16000)
 
 
 def plot_listening(listening: Listening) -> Figure:
@@ -112,8 +114,9 @@ def plot_error_over_time(listening: Listening, axes: Axes | None = None) -> Axes
     waveform = listening.waveform
     axes.set(xlabel="seconds of the reference", ylabel="error, dB")
     if waveform is None or not waveform.frame_errors.size:
-        axes.text(0.5, 0.5, "no error over time: not the same realisation",
+        axes.text(0.5, 0.5, f"no error over time: {_why_none(listening)}",
                   ha="center", transform=axes.transAxes, color=REFERENCE)  # fmt: skip
+        axes.set_yticks([])
         return axes
     width = waveform.frame_samples / listening.candidate.sample_rate
     start = max(0, -waveform.lag_samples) / listening.candidate.sample_rate
@@ -125,6 +128,15 @@ def plot_error_over_time(listening: Listening, axes: Axes | None = None) -> Axes
     axes.axhline(-40, color=REFERENCE, linewidth=0.8, linestyle="--")
     axes.set_ylim(LEAST_DB, max(10, float(error.max()) + 5))
     return axes
+
+
+def _why_none(listening: Listening) -> str:
+    waveform = listening.waveform
+    if waveform is None:
+        return "there is no reference"
+    if waveform.realisation == "unknown":
+        return "one side is silent or too short"
+    return "not the same realisation"
 
 
 def plot_spectrograms(listening: Listening, axes: list[Axes] | None = None) -> list[Axes]:
@@ -147,7 +159,17 @@ def plot_spectrograms(listening: Listening, axes: list[Axes] | None = None) -> l
 def _spectrogram(axes: Axes, levels: Samples, found: Spectrum, title: str) -> None:
     axes.imshow(levels.T, origin="lower", aspect="auto", cmap="magma", vmin=-SHOWN_DB, vmax=0,
                 extent=(0, len(levels) * found.hop_s, 0, levels.shape[1]))  # fmt: skip
-    axes.set(title=title, xlabel="s", ylabel="mel band")
+    axes.set(title=title, xlabel="s", ylabel="kHz")
+    _in_kilohertz(axes, found)
+    axes.locator_params(axis="x", nbins=5)
+
+
+def _in_kilohertz(axes: Axes, found: Spectrum) -> None:
+    """Mel bands say little to a reader: ticks at round frequencies."""
+    nyquist, bands = float(found.frequencies_hz[-1]), found.mel.shape[1]
+    shown = [hz for hz in TICKS_HZ if hz <= nyquist]
+    places = [bands * math.log10(1 + hz / 700) / math.log10(1 + nyquist / 700) for hz in shown]
+    axes.set_yticks(places, [f"{hz / 1000:g}" for hz in shown])
 
 
 def _difference(axes: Axes, listening: Listening, top: float) -> None:
@@ -162,6 +184,7 @@ def _difference(axes: Axes, listening: Listening, top: float) -> None:
     image = axes.imshow((b - a).T, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-20, vmax=20,
                         extent=(0, count * reference.hop_s, 0, a.shape[1]))  # fmt: skip
     axes.set(title="difference, dB", xlabel="s", yticks=[])
+    axes.locator_params(axis="x", nbins=5)
     figure = axes.get_figure()
     if figure is not None:
         figure.colorbar(image, ax=axes, shrink=0.9)

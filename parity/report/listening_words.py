@@ -62,7 +62,7 @@ def _agreement(waveform: Waveform) -> str:
 
 
 def _moved(waveform: Waveform) -> bool:
-    return waveform.lag_samples != 0 or waveform.gain != 1 or waveform.drift_corrected
+    return bool(corrections(waveform))
 
 
 def corrections(waveform: Waveform) -> tuple[str, ...]:
@@ -73,6 +73,8 @@ def corrections(waveform: Waveform) -> tuple[str, ...]:
         found.append(f"{abs(waveform.lag_samples):,} samples {word}")
     if math.isfinite(waveform.gain) and waveform.gain != 1:
         found.append(f"gain {waveform.gain:.5g}")
+    if math.isfinite(waveform.offset) and waveform.offset != 0:
+        found.append(f"an offset of {waveform.offset:.2g}")
     if waveform.drift_corrected:
         found.append(f"clock {waveform.drift_ppm:+,.0f} ppm")
     return tuple(found)

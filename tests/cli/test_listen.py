@@ -83,7 +83,7 @@ def test_folders_with_texts_are_pooled(folder, capsys):
         (["ref.wav", "good.wav", "--recogniser", "pocketsphinx"], "needs to know what is said"),
         (["ref.wav", "good.wav", "--text", "a", "--recogniser", "x"], "there is no recogniser 'x'"),
         (["ref.wav", "good.wav", "--text", "a", "--recogniser", "whisper:x.pt"], "no such checkp"),
-        (["a", "gone"], "no such file"),
+        (["gone", "ref.wav"], "no such file"),
         (["a", "b", "--texts", "gone.toml"], "cannot be read"),
     ],
 )
@@ -91,3 +91,25 @@ def test_folders_with_texts_are_pooled(folder, capsys):
 def test_calls_that_cannot_be_meant(capsys, arguments, message):
     assert run(*arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "  ", "..."])
+def test_a_text_without_words_is_unusable(folder, capsys, text):
+    assert run("ref.wav", "good.wav", "--text", text) == 2
+    assert "--text: holds no word that could be understood" in capsys.readouterr().err
+
+
+def test_a_limit_that_is_not_a_number_is_refused(folder, capsys):
+    assert run("ref.wav", "good.wav", "--limit", "rms.high=nan") == 2
+    assert "'rms.high=nan' is no limit" in capsys.readouterr().err
+
+
+def test_a_folder_beside_a_file_is_called_a_folder(folder, capsys):
+    assert run("a", "good.wav") == 2
+    assert "a: is a folder" in capsys.readouterr().err
+
+
+def test_the_texts_of_one_pair_are_found_by_the_references_name(folder, capsys):
+    (folder / "texts.tsv").write_text("greeting\tHello\n")
+    assert run("ref.wav", "good.wav", "--texts", "texts.tsv") == 2
+    assert "has no text for 'ref'" in capsys.readouterr().err
