@@ -21,9 +21,24 @@ def lost_calls(tape: Tape, candidate: Candidate) -> list[Span]:
         if (span.path, span.phase) not in missing or span.path not in paths:
             continue
         inside = any(outer.start <= span.start and span.stop <= outer.stop for outer in found)
-        if not inside and span.phase and _leaves_something(tape, span):
+        if inside or not span.phase or _shown_otherwise(tape, span, present):
+            continue
+        if _leaves_something(tape, span):
             found.append(span)
     return found
+
+
+def _shown_otherwise(tape: Tape, span: Span, present: set[tuple[str, str]]) -> bool:
+    """Whether the candidate shows what lies in a call, or around it: then it only is no tap."""
+    return any(
+        (other.path, other.phase) in present
+        and (
+            (other.start <= span.start and span.stop <= other.stop)
+            or (span.start <= other.start and other.stop <= span.stop)
+        )
+        for other in tape.spans
+        if other.phase == span.phase
+    )
 
 
 def _leaves_something(tape: Tape, span: Span) -> bool:
