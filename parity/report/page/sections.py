@@ -22,6 +22,7 @@ from parity.report.words import (
     NAMES,
     counts_line,
     headline,
+    model_line,
     place,
     printable,
     share_line,
@@ -137,12 +138,13 @@ def _tiles(result: DiffResult, diagnosis: Diagnosis | None) -> list[dict[str, st
 
 
 def _agreeing(result: DiffResult) -> dict[str, str]:
-    compared = result.table.compared
+    compared, of_the_model = result.table.compared, model_line(result)
     share = float(result.table.ok[compared].mean()) if compared.any() else math.nan
+    said = f"of {result.compared:,} compared; {share_line(result)}"
     return {
         "label": "tensors that agree",
         "value": percent(share),
-        "note": f"of {result.compared:,} compared; {share_line(result)}",
+        "note": "; ".join(filter(None, (said, of_the_model))),
     }
 
 
