@@ -103,7 +103,7 @@ class CaptureSource:
         self.facts: Mapping[str, Any] = capture.meta.as_dict()
         self.notes: Sequence[str] = () if capture.complete else (_incomplete(label, capture),)
         self.modules: Mapping[str, int] = capture.modules
-        self.remarks: Sequence[str] = _skipped(label, capture)
+        self.remarks: Sequence[str] = _remarks(label, capture)
         self.can_calibrate = capture.complete
         self.floor_precisions: Sequence[str] = capture.floor_precisions
 
@@ -172,10 +172,13 @@ def _incomplete(label: str, capture: Capture) -> str:
     )
 
 
-def _skipped(label: str, capture: Capture) -> tuple[str, ...]:
-    """What a backend stated as the fact `skipped`: what it could not record, and why."""
-    said = capture.meta.extra.get("skipped", "")
-    return (f"{label} has not recorded {said}",) if isinstance(said, str) and said else ()
+def _remarks(label: str, capture: Capture) -> tuple[str, ...]:
+    """The facts `remarks` and `skipped`: what a reader should know, and what is not recorded."""
+    words = {"remarks": f"{label}: ", "skipped": f"{label} has not recorded "}
+    said = {name: capture.meta.extra.get(name) for name in words}
+    return tuple(
+        words[name] + text for name, text in said.items() if isinstance(text, str) and text
+    )
 
 
 def _as_array(name: str, value: Any) -> Array:
