@@ -25,7 +25,7 @@ STATUS = re.compile(r"# exit status (\d)$")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 # Pages whose examples need what not every environment has.
-EXTRAS = {"onnx": "onnxruntime"}
+EXTRAS = {"mlx": "mlx.core", "onnx": "onnxruntime"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
