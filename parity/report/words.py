@@ -20,6 +20,7 @@ __all__ = [
     "place",
     "printable",
     "share_line",
+    "share_words",
     "side",
     "worst_element",
 ]
@@ -163,10 +164,11 @@ def model_line(result: DiffResult) -> str:
         "parameters": result.model.parameters,
         "edges between taps": result.model.edges,
     }
-    return ", ".join(_share(share, what) for what, share in shares.items() if share.total)
+    return ", ".join(share_words(share, what) for what, share in shares.items() if share.total)
 
 
-def _share(share: Share, what: str) -> str:
+def share_words(share: Share, what: str) -> str:
+    """How much of what there is: `9 of 10 modules (90 %)`."""
     # Rounded down: all but one is not all.
     tenths = math.floor(share.value * 1000)
     return f"{share.compared:,} of {share.total:,} {what} ({tenths / 10:g} %)"

@@ -35,6 +35,24 @@ def test_node_names_become_paths(tmp_path: Path) -> None:
     assert sink.facts["names"] == "the names of the nodes"
 
 
+def test_of_several_values_that_leave_a_module_none_is_guessed(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Abs", ["x"], ["one"], "/block/Abs"),
+        helper.make_node("Sqrt", ["one"], ["two"], "/block/Sqrt"),
+        helper.make_node("Add", ["one", "two"], ["y"], "/Add"),
+    ]
+    ends = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in "xy")
+    graph = helper.make_graph(nodes, "two", [next(ends)], [next(ends)])
+    opset = [helper.make_opsetid("", 18)]
+    path = tmp_path / "two.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(path))
+    sink = captured(path)
+    assert [record.key.path for record in sink.records] == ["(root)"]
+    assert "block (2 of its values are used outside it (one, two)" in sink.facts["skipped"]
+    told = captured(path, names={"one": "block:1", "two": "block"})
+    assert [record.key.port for record in told.records] == ["output.1", "output", "output"]
+
+
 def test_what_is_no_tensor_is_reported(tmp_path: Path) -> None:
     sink = captured(small_model(tmp_path))
     assert sink.facts["skipped"] == "pair (its value is a list, no tensor)"
