@@ -41,6 +41,10 @@ class Writer(Protocol):
         """Write one random draw."""
         ...
 
+    def set_modules(self, text: str) -> None:
+        """State the modules of the implementation, a JSON object."""
+        ...
+
     def update_meta(self, **facts: Any) -> None:
         """Replace facts of the run: the fields of `parity.store.CaptureMeta`."""
         ...
@@ -84,7 +88,13 @@ class StoreSink:
         return self._order
 
     def describe(self, facts: Facts) -> None:
-        """State facts of the run; `framework_version` and `package.NAME` are versions."""
+        """State facts of the run; `framework_version` and `package.NAME` are versions.
+
+        `modules` is the JSON text of an object: parameter elements by path of what can be called.
+        """
+        facts = dict(facts)
+        if "modules" in facts:
+            self._writer.set_modules(str(facts.pop("modules")))
         fields = {name: value for name, value in facts.items() if name in _META_FIELDS}
         for name, value in facts.items():
             if name == "framework_version":

@@ -9,6 +9,7 @@ from torch import nn
 
 from parity.capture.calls import CallRecorder
 from parity.capture.functions import record_functions, wrap_phases
+from parity.capture.inventory import module_inventory
 from parity.capture.lineage import Lineage
 from parity.capture.modules import Interception
 from parity.capture.noise import record_noise
@@ -32,6 +33,8 @@ def install(
 ) -> None:
     """Install what `options` ask for; `stack` takes it off again, in reverse order."""
     roots = named_roots(modules)
+    if roots:
+        recorder.sink.describe({"modules": module_inventory(roots)})
     if options.producers:
         recorder.lineage = Lineage()
         stack.callback(recorder.lineage.close)

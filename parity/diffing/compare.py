@@ -12,18 +12,21 @@ from typing import Any
 import numpy as np
 
 from parity.align import LayoutRule, Mode, Rename, align
+from parity.diffing.coverage import ModelCoverage, model_coverage
 from parity.diffing.measure import Progress
 from parity.diffing.outcome import conclude
 from parity.diffing.result import DiffResult, DiffTable, Outcome
 from parity.diffing.rows import plan_rows
 from parity.diffing.selection import choose
-from parity.diffing.source import Array, ArraySource, CaptureSource, TensorSource
+from parity.diffing.source import Array, ArraySource, CaptureSource, ModelSource, TensorSource
 from parity.diffing.table import Measured, build_table
 from parity.store import Capture, open_capture
 from parity.tensors import TapPlan, TapRecord
 from parity.tolerance import Tolerance, preset
 
 __all__ = ["Side", "diff", "rename_rules"]
+
+FEW = 3  # names in a sentence
 
 Side = str | Path | Capture | Mapping[str, Any]
 """A capture file, an open capture, or named arrays or tensors."""
@@ -103,18 +106,36 @@ def diff(
     if outcome is Outcome.HOLDS and notes:
         # What was recorded agrees; what was not reached may not.
         outcome, because = Outcome.INVALID, notes[0]
+    telling = [source if isinstance(source, ModelSource) else None for source in sources]
+    model = model_coverage(table, sources[0].records, telling[0].modules if telling[0] else {})
+    remarks = [said for source in telling if source for said in source.remarks]
+    remarks += _uncompared(model)
     return DiffResult(
         reference=sources[0].label,
         candidate=sources[1].label,
         table=table,
         outcome=outcome,
         because=because,
-        notes=(*alignment.notes, *left_out, *notes, *_noise_notes(table, measured)),
+        notes=(*alignment.notes, *left_out, *notes, *remarks, *_noise_notes(table, measured)),
         tolerance=rules.name,
         facts={"reference": sources[0].facts, "candidate": sources[1].facts},
         output=output,
         floors=measured.noise.use,
+        model=model,
     )
+
+
+def _uncompared(model: ModelCoverage) -> list[str]:
+    """Which modules were not compared, a sentence a reason."""
+    reasons: dict[str, list[str]] = {}
+    for path, reason in model.uncompared.items():
+        reasons.setdefault(reason, []).append(path)
+    said = []
+    for reason, paths in reasons.items():
+        more = f" and {len(paths) - FEW:,} more" if len(paths) > FEW else ""
+        are = "modules are" if len(paths) > 1 else "module is"
+        said.append(f"{len(paths):,} {are} not compared, {reason}: {', '.join(paths[:FEW])}{more}")
+    return said
 
 
 def _noise_notes(table: DiffTable, measured: Measured) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from parity.diffing.coverage import ModelCoverage
 from parity.diffing.noise import FloorUse
 from parity.tensors import TapKey, TensorSpec
 from parity.tolerance import Verdict
@@ -152,6 +153,7 @@ class DiffResult:
         facts: of the two runs, by side: implementation, framework, precision.
         output: path of the tap that is the model's output; empty where nobody said.
         floors: where the noise floors come from.
+        model: how much of the reference's model was compared; None where nobody counted.
     """
 
     reference: str
@@ -164,6 +166,7 @@ class DiffResult:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output: str = ""
     floors: FloorUse = field(default_factory=FloorUse)
+    model: ModelCoverage | None = None
 
     def __len__(self) -> int:
         return len(self.table)

@@ -12,7 +12,7 @@ from parity.metrics import digest, tensor_statistics
 from parity.store import Capture
 from parity.tensors import Role, TapKey, TapRecord, TensorSpec
 
-__all__ = ["Array", "ArraySource", "CaptureSource", "FloorSource", "TensorSource"]
+__all__ = ["Array", "ArraySource", "CaptureSource", "FloorSource", "ModelSource", "TensorSource"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Bytes `(m,)` uint8; of each record the first byte, -1 for none, and the size: int64 `(n,)` each.
@@ -56,6 +56,21 @@ class TensorSource(Protocol):
 
 
 @runtime_checkable
+class ModelSource(Protocol):
+    """A source that tells of the model beyond its records."""
+
+    @property
+    def modules(self) -> Mapping[str, int]:
+        """Parameter elements by path of every module that can be called; empty if unknown."""
+        ...
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What this side says that it could not record, in sentences."""
+        ...
+
+
+@runtime_checkable
 class FloorSource(Protocol):
     """A source whose noise floors were measured, or could be."""
 
@@ -87,6 +102,8 @@ class CaptureSource:
         self.records: Sequence[TapRecord] = capture.records
         self.facts: Mapping[str, Any] = capture.meta.as_dict()
         self.notes: Sequence[str] = () if capture.complete else (_incomplete(label, capture),)
+        self.modules: Mapping[str, int] = capture.modules
+        self.remarks: Sequence[str] = _remarks(label, capture)
         self.can_calibrate = capture.complete
         self.floor_precisions: Sequence[str] = capture.floor_precisions
 
@@ -152,6 +169,15 @@ def _incomplete(label: str, capture: Capture) -> str:
     return (
         f"{label} is incomplete: its run did not come to an end after {len(capture.records):,} "
         "records, so what is missing at the end was perhaps never reached"
+    )
+
+
+def _remarks(label: str, capture: Capture) -> tuple[str, ...]:
+    """The facts `remarks` and `skipped`: what a reader should know, and what is not recorded."""
+    words = {"remarks": f"{label}: ", "skipped": f"{label} has not recorded "}
+    said = {name: capture.meta.extra.get(name) for name in words}
+    return tuple(
+        words[name] + text for name, text in said.items() if isinstance(text, str) and text
     )
 
 

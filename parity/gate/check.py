@@ -85,6 +85,13 @@ def _check_one(comparison: Comparison, config: GateConfig, lists: Lists) -> None
             f"is {config.min_coverage:.1%}"
         )
         lists.add(Failure(Kind.COVERAGE, case, candidate, EVERYWHERE, words))
+    share = diff.model.parameters.value if diff.model is not None else 0.0
+    if not share >= config.min_parameters:
+        words = (
+            f"modules with {share:.1%} of the model's parameters were compared, and "
+            f"gate.min_parameters is {config.min_parameters:.1%}"
+        )
+        lists.add(Failure(Kind.COVERAGE, case, candidate, EVERYWHERE, words))
 
 
 def _refused(diff: DiffResult) -> list[tuple[Kind, TapDiff, int]]:

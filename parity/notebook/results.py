@@ -20,6 +20,7 @@ from parity.report.words import (
     NAMES,
     counts_line,
     headline,
+    model_line,
     place,
     share_line,
     side,
@@ -102,6 +103,8 @@ def _facts(result: DiffResult) -> list[tuple[str, str]]:
         ("verdicts", counts_line(result) or "none"),
         ("coverage", f"{share_line(result)}; tolerance {result.tolerance}"),
     ]
+    if of_the_model := model_line(result):
+        facts.append(("model compared", of_the_model))
     first = result.first_divergence
     if first is not None:
         details = "; ".join(filter(None, (first.reason, worst_element(first), first.source)))

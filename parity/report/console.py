@@ -18,6 +18,7 @@ from parity.report.words import (
     NAMES,
     counts_line,
     headline,
+    model_line,
     place,
     printable,
     share_line,
@@ -94,6 +95,8 @@ def _facts(result: DiffResult) -> Table:
         grid.add_row("first divergence", _first(first))
     grid.add_row("verdicts", counts_line(result) or "none")
     grid.add_row("coverage", f"{share_line(result)}; tolerance {result.tolerance}")
+    if of_the_model := model_line(result):
+        grid.add_row("model compared", of_the_model)
     grid.add_row("noise floors", printable(result.floors.words))
     for label, line in _lines(result):
         grid.add_row(label, line)

@@ -20,6 +20,7 @@ from parity.report.words import (
     NAMES,
     counts_line,
     headline,
+    model_line,
     place,
     printable,
     share_line,
@@ -89,6 +90,8 @@ def _facts(result: DiffResult, first: TapDiff | None) -> list[tuple[str, str]]:
         ("verdicts", counts_line(result) or "none"),
         ("coverage", f"{share_line(result)}; tolerance {result.tolerance}"),
     ]
+    if of_the_model := model_line(result):
+        facts.append(("model compared", of_the_model))
     if first:
         details = "; ".join(filter(None, (first.reason, worst_element(first), first.source)))
         where = f"{first.key.path} ({place(first)}): {details}"

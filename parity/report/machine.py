@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from parity import __version__
 from parity.diagnose import Diagnosis
-from parity.diffing import DiffResult, TapDiff
+from parity.diffing import DiffResult, ModelCoverage, TapDiff
 from parity.report.causes import summary
 from parity.report.diagnosis_json import diagnosis_to_dict
 from parity.report.words import first_line, headline, place
@@ -43,12 +43,23 @@ def to_dict(result: DiffResult) -> dict[str, Any]:
         },
         "compared": result.compared,
         "coverage": result.coverage,
+        "model": _model(result.model),
         "counts": {str(verdict): count for verdict, count in result.counts.items()},
         "first_divergence": row_to_dict(first) if first else None,
         "notes": list(result.notes),
         "facts": {side: dict(facts) for side, facts in result.facts.items()},
         "taps": [row_to_dict(row) for row in result],
     }
+
+
+def _model(model: ModelCoverage | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    shares = {"modules": model.modules, "parameters": model.parameters, "edges": model.edges}
+    counts = {
+        name: {"compared": share.compared, "total": share.total} for name, share in shares.items()
+    }
+    return {**counts, "uncompared": dict(model.uncompared)}
 
 
 def row_to_dict(row: TapDiff) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from parity.report.diagnosis_markdown import diagnosis_to_markdown
 from parity.report.escape import markdown_code as code
 from parity.report.escape import markdown_text as text
 from parity.report.series import by_order, sparkline
-from parity.report.words import NAMES, counts_line, headline, place, share_line, side
+from parity.report.words import NAMES, counts_line, headline, model_line, place, share_line, side
 
 __all__ = ["to_markdown"]
 
@@ -41,6 +41,8 @@ def _facts(result: DiffResult) -> str:
         f"- verdicts: {counts_line(result) or 'none'}",
         f"- coverage: {share_line(result)}; tolerance {text(result.tolerance)}",
     ]
+    if of_the_model := model_line(result):
+        lines.append(f"- model compared: {of_the_model}")
     if first := result.first_divergence:
         where = f"`{code(first.key.path)}` ({text(place(first))})"
         lines.insert(0, f"- first divergence: {where}: {text(first.reason)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.diffing import DiffResult, Outcome, TapDiff
+from parity.diffing import DiffResult, Outcome, Share, TapDiff
 from parity.tolerance import Verdict
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "describe",
     "first_line",
     "headline",
+    "model_line",
     "place",
     "printable",
     "share_line",
+    "share_words",
     "side",
     "worst_element",
 ]
@@ -151,6 +153,25 @@ def counts_line(result: DiffResult) -> str:
     """How many tensors have each verdict: `9,812 identical, 500 within noise`."""
     counts = result.counts
     return ", ".join(f"{counts[v]:,} {NAMES.get(v, str(v))}" for v in Verdict if v in counts)
+
+
+def model_line(result: DiffResult) -> str:
+    """How much of the reference's model was compared; empty where nobody counted."""
+    if result.model is None:
+        return ""
+    shares = {
+        "modules": result.model.modules,
+        "parameters": result.model.parameters,
+        "edges between taps": result.model.edges,
+    }
+    return ", ".join(share_words(share, what) for what, share in shares.items() if share.total)
+
+
+def share_words(share: Share, what: str) -> str:
+    """How much of what there is: `9 of 10 modules (90 %)`."""
+    # Rounded down: all but one is not all.
+    tenths = math.floor(share.value * 1000)
+    return f"{share.compared:,} of {share.total:,} {what} ({tenths / 10:g} %)"
 
 
 def share_line(result: DiffResult) -> str:

@@ -297,11 +297,12 @@ def _check(config: Config) -> None:
 
 def _check_gate(config: Config) -> None:
     where = f"{config.path}: gate"
-    if not 0 <= config.gate.min_coverage <= 1:
-        raise ConfigError(
-            f"min_coverage is {config.gate.min_coverage:g}; it is a share", where=where,
-            hint="a number from 0 to 1",
-        )  # fmt: skip
+    for name in ("min_coverage", "min_parameters"):
+        share = getattr(config.gate, name)
+        if not 0 <= share <= 1:
+            raise ConfigError(
+                f"{name} is {share:g}; it is a share", where=where, hint="a number from 0 to 1"
+            )
     for table in ("expected", "skip"):
         if any(not entry.reason.strip() for entry in getattr(config.gate, table)):
             raise ConfigError(

@@ -33,11 +33,13 @@ class GateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         baseline: the file of the best accepted run, relative to the configuration; empty for none.
         min_coverage: share of the reference's tensors that must be compared, 0 to 1.
+        min_parameters: share of the model's parameters whose modules must be compared, 0 to 1.
         expected: taps that are known to fail.
         skip: taps, cases or candidates that need not be compared.
     """
 
     baseline: str = "parity-baseline.json"
     min_coverage: float = 0.0
+    min_parameters: float = 0.0
     expected: tuple[Listed, ...] = ()
     skip: tuple[Listed, ...] = ()

@@ -86,6 +86,14 @@ class Capture:
         return self._snapshot.environment
 
     @property
+    def modules(self) -> Mapping[str, int]:
+        """Parameter elements by path of every module that can be called, run or not.
+
+        Empty where the implementation stated none.
+        """
+        return self._snapshot.modules
+
+    @property
     def floor_precisions(self) -> tuple[str, ...]:
         """The precisions that noise floors were measured for; `parity calibrate` does that."""
         return tuple(self._snapshot.floors)

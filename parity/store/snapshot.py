@@ -48,6 +48,7 @@ class Snapshot:
         draw_nbytes: the size of each draw, shape `(n,)`.
         case: the case without its noise, or None where none was stated.
         environment: JSON values.
+        modules: parameter elements by path of the modules that can be called.
         floors: noise floors of the records, by precision.
     """
 
@@ -60,6 +61,7 @@ class Snapshot:
     draw_nbytes: Array
     case: Case | None
     environment: dict[str, Any]
+    modules: dict[str, int]
     floors: dict[str, RecordFloors]
 
 
@@ -135,8 +137,16 @@ def _read(h5: h5py.File, image: FileImage, where: str) -> Snapshot:
         draw_nbytes=_draw_nbytes(draws, columns, series, len(image.bytes), where),
         case=read_case(h5, where=where),
         environment=_json(read_json_text(h5, "environment", where=where), "environment", where),
+        modules=_modules(h5, where),
         floors=floors,
     )
+
+
+def _modules(h5: h5py.File, where: str) -> dict[str, int]:
+    found = _json(read_json_text(h5, "modules", where=where), "modules", where)
+    if not all(type(count) is int and count >= 0 for count in found.values()):
+        raise broken("modules counts something else than elements", where)
+    return found
 
 
 def _draw_nbytes(

@@ -68,6 +68,7 @@ class CaptureWriter:
         self._broken: CaptureFileError | None = None
         self._case: Case | None = None
         self._environment: str | None = None
+        self._modules: str | None = None
         self._meta_changed = False
         try:
             self._begin(buffer_bytes)
@@ -150,6 +151,11 @@ class CaptureWriter:
         with self._lock:
             self._environment = text
 
+    def set_modules(self, text: str) -> None:
+        """State the modules of the implementation: JSON, parameter elements by path."""
+        with self._lock:
+            self._modules = text
+
     def set_case(self, case: Case) -> None:
         """State the case that was run; its noise is left out, `append_noise` records it."""
         to_json(case.inputs, where=f"case {case.name}")
@@ -193,9 +199,11 @@ class CaptureWriter:
             write_case(self._h5, self._case)
         if self._environment is not None:
             write_json(self._h5, "environment", self._environment)
+        if self._modules is not None:
+            write_json(self._h5, "modules", self._modules)
         if self._meta_changed:
             write_meta(self._h5, self._meta)
-        self._case = self._environment = None
+        self._case = self._environment = self._modules = None
         self._meta_changed = False
 
     def close(self, *, complete: bool = True) -> None:

@@ -48,6 +48,9 @@ class ListWriter:
     def append_noise(self, draw: NoiseDraw) -> None:
         self.draws.append(draw)
 
+    def set_modules(self, text: str) -> None:
+        self.modules = text
+
     def update_meta(self, **facts: Any) -> None:
         self.meta.update(facts)
 

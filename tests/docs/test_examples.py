@@ -24,6 +24,9 @@ PLAIN = re.compile(r"^```(?:shell)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STATUS = re.compile(r"# exit status (\d)$")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
+# Pages whose examples need what not every environment has.
+EXTRAS = {"mlx": "mlx.core", "onnx": "onnxruntime"}
+
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -35,6 +38,8 @@ def test_the_examples_of_a_page_run(
     capsys: pytest.CaptureFixture[str],
     capture_of: Callable[..., Path],
 ) -> None:
+    if page.stem in EXTRAS:
+        pytest.importorskip(EXTRAS[page.stem], reason=f"pip install 'parity[{page.stem}]'")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gate.conftest import TODAY, compared, listed, tensors
 
 import parity
 from parity.gate import Baseline, Best, GateResult, Kind
 from parity.run import CaptureState, Comparison
+from parity.tensors import TapPlan
 
 Judged = Callable[..., GateResult]
 ALL = {f"layer{i}:tap": 0.0 for i in range(3)}
@@ -133,6 +135,23 @@ class TestCoverage:
         result = judged(comparison, skip=(entry,), min_coverage=0.7)
         assert kinds(result) == [(Kind.COVERAGE, "")]
         assert "66.7%" in result.failures[0].words
+
+    def test_so_is_a_model_of_which_too_little_was_compared(
+        self, judged: Judged, tmp_path: Path
+    ) -> None:
+        for name, left_out in (("reference.h5", ()), ("port.h5", ("1",))):
+            torch.manual_seed(0)
+            net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 1, bias=False))
+            with parity.record(tmp_path / name, net, plan=TapPlan(exclude=left_out)):
+                net(torch.ones(1, 4) / 3)
+        result = parity.diff(tmp_path / "reference.h5", tmp_path / "port.h5", allow_missing=["1"])
+        state = CaptureState(tmp_path / "reference.h5")
+        comparison = Comparison("hello", "port", state, state, result)
+        entry = listed(tap="1")
+        assert judged(comparison, skip=(entry,), min_parameters=0.8).passes
+        refused = judged(comparison, skip=(entry,), min_parameters=0.9)
+        assert kinds(refused) == [(Kind.COVERAGE, "")]
+        assert "83.3%" in refused.failures[0].words
 
     def test_it_may_not_fall_below_the_baseline(self, judged: Judged) -> None:
         fewer = tensors()

@@ -18,7 +18,8 @@ GROUPS = frozenset({"path", "role", "slot", "phase", "call", "step"})
 _USUAL = re.compile(
     r"(?:@(?P<phase>[^/]+)/)?"
     r"(?P<path>.+?)"
-    r"(?:[.:](?P<role>input|output|param|state|tap)(?:\.(?P<slot>\w+?))?)?"
+    r"(?:[.:](?P<role>input|output|param|state|tap)"
+    r"(?:\.(?P<slot>(?!(?:call|step)[_-]?\d+$)\w+?))?)?"
     r"(?:(?:[._-]call[_-]?|\#|/(?:call[_-]?)?)(?P<call>\d+)|[._/-]step[_-]?(?P<step>\d+))?",
 )
 # `decoder_000003`, where another dump of the same tap proves that zeros are filled in.

@@ -25,6 +25,7 @@ from parity.report.words import (
     place,
     printable,
     share_line,
+    share_words,
     side,
     worst_element,
 )
@@ -126,7 +127,7 @@ def _first(first: TapDiff | None) -> dict[str, str] | None:
 
 def _tiles(result: DiffResult, diagnosis: Diagnosis | None) -> list[dict[str, str]]:
     """The few numbers that a reader wants first: label, value, and what it means."""
-    tiles = [_agreeing(result)]
+    tiles = [_agreeing(result), *_model_tile(result)]
     if diagnosis is not None:
         tiles += [_causes_tile(diagnosis), *_output_tiles(diagnosis)]
     elif (last := result.at_the_output) is not None and last.metrics:
@@ -144,6 +145,17 @@ def _agreeing(result: DiffResult) -> dict[str, str]:
         "value": percent(share),
         "note": f"of {result.compared:,} compared; {share_line(result)}",
     }
+
+
+def _model_tile(result: DiffResult) -> list[dict[str, str]]:
+    """How much of the model was compared, where there are modules."""
+    model = result.model
+    if model is None or not model.modules.total:
+        return []
+    value = f"{model.modules.compared:,} of {model.modules.total:,}"
+    further = {"parameters": model.parameters, "edges between taps": model.edges}
+    note = [share_words(share, what) for what, share in further.items() if share.total]
+    return [{"label": "modules compared", "value": value, "note": "; ".join(note)}]
 
 
 def _causes_tile(diagnosis: Diagnosis) -> dict[str, str]:

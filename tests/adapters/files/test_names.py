@@ -27,6 +27,8 @@ Keys = Callable[..., list[str]]
         ("decoder/call003", "decoder:output#3"),
         ("layers.0.input", "layers.0:input#0"),
         ("layers.0.input.1.call2", "layers.0:input.1#2"),
+        ("layers.0.output.call2", "layers.0:output#2"),
+        ("cache.state.step2", "cache:state#0"),
         ("layers.0.output.text_embeddings", "layers.0:output.text_embeddings#0"),
         ("cache.state", "cache:state#0"),
         ("@generate/flow/norm.call1", "flow.norm:output@generate#1"),

@@ -1,0 +1,83 @@
+"""Runs MLX programs and records what their modules return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import mlx.core as mx
+from mlx import nn
+
+from parity.backends import Capabilities, CaptureSink
+from parity.tensors import Case, Role, TapPlan
+from parity_mlx.arrays import taken, to_numpy
+from parity_mlx.channels import Channels
+from parity_mlx.listening import listening
+from parity_mlx.program import build_program
+
+__all__ = ["MlxBackend"]
+
+_FEW = 5  # names in a sentence
+
+
+class MlxBackend:
+    """An MLX port, its modules' calls recorded in place."""
+
+    name = "mlx"
+
+    def __init__(
+        self,
+        *,
+        program: object,
+        python_path: str | Path | Sequence[str | Path] = (),
+        prefix: str = "",
+        channels: str | Sequence[str] = "auto",
+        inputs: Mapping[str, Sequence[int]] | None = None,
+        **options: object,
+    ) -> None:
+        """Take the options; what each means stands in `parity_mlx.ADAPTER.options`.
+
+        Raises:
+            BackendError: the program cannot be found, or is none.
+            ConfigError: it does not take the options.
+        """
+        folders = (python_path,) if isinstance(python_path, str | Path) else tuple(python_path)
+        self._channels = channels
+        self._program = build_program(
+            program, options, prefix=prefix, inputs=inputs, python_path=folders
+        )
+
+    def capabilities(self) -> Capabilities:
+        """It records; where it runs is MLX's affair."""
+        return Capabilities(devices=(_device(),))
+
+    def capture(self, case: Case, plan: TapPlan, sink: CaptureSink) -> None:
+        """Run `case` and record what `plan` wants."""
+        program, channels = self._program, Channels(self._channels)
+        sink.describe({"framework": "mlx", "framework_version": version("mlx")})
+        name = getattr(program, "name", "") or type(next(iter(program.modules.values()))).__name__
+        sink.describe({"implementation": str(name), "device": _device()})
+        sink.describe(dict(getattr(program, "facts", {})))
+
+        def heard(path: str, module: nn.Module, argument: object, slot: str, out: mx.array) -> None:
+            moved = channels.moves(path, module, argument, out)
+            if plan.wants_path(path, Role.OUTPUT):
+                sink.record(path, taken(out, moved=moved), role=Role.OUTPUT, slot=slot)
+
+        mx.random.seed(case.seed)
+        with listening(program.modules, heard):
+            for output, value in (program.run(case) or {}).items():
+                if plan.wants_path(output, Role.OUTPUT):
+                    sink.record(output, to_numpy(value), role=Role.OUTPUT)
+        if channels.moved:
+            sink.describe({"remarks": _moved(list(channels.moved))})
+
+
+def _moved(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _FEW:,} more" if len(paths) > _FEW else ""
+    return f"channels are moved from the last axis to the second at {', '.join(paths[:_FEW])}{more}"
+
+
+def _device() -> str:
+    return str(mx.default_device().type).rpartition(".")[2]

@@ -1,0 +1,43 @@
+"""One line for a port that records itself: `with parity.record(...), tapping(model):`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import mlx.core as mx
+from mlx import nn
+
+from parity.capture import tap
+from parity.tensors import Role
+from parity_mlx.arrays import taken
+from parity_mlx.channels import Channels
+from parity_mlx.listening import listening
+
+__all__ = ["tapping"]
+
+
+@contextmanager
+def tapping(
+    model: nn.Module | Mapping[str, nn.Module], *, channels: str | Sequence[str] = "auto"
+) -> Iterator[Channels]:
+    """Record what the modules of `model` return, while a recording is on.
+
+        with parity.record("port.h5"), parity_mlx.in_place(model):
+            model(x)
+
+    Args:
+        model: a model, or models by the name that the reference has for them.
+        channels: as the option of the backend: `auto`, `keep`, or globs over paths.
+
+    Yields:
+        What was moved from channels last to channels first: `.moved`.
+    """
+    chosen = Channels(channels)
+
+    def heard(path: str, module: nn.Module, argument: object, slot: str, result: mx.array) -> None:
+        moved = chosen.moves(path, module, argument, result)
+        tap(path, taken(result, moved=moved), role=Role.OUTPUT, slot=slot)
+
+    with listening({"": model} if isinstance(model, nn.Module) else dict(model), heard):
+        yield chosen
