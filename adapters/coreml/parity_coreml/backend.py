@@ -83,9 +83,13 @@ class CoreMLBackend:
         for step, made in enumerate(ran.steps):
             self._record_modules(step, made, plan, sink)
             if self._values:
-                _record_all("coreml", Role.TAP, step, made, plan, sink)
+                wanted = _wanted("coreml", Role.TAP, made, plan)
+                for path, value in wanted.items():
+                    sink.record(path, value, role=Role.TAP, call=step)
             if self._states and ran.states:
-                _record_all("states", Role.STATE, step, ran.states[step], plan, sink)
+                wanted = _wanted("states", Role.STATE, ran.states[step], plan)
+                for path, value in wanted.items():
+                    sink.record(path, value, role=Role.STATE, call=step)
 
     def _record_modules(self, step: int, made: Step, plan: TapPlan, sink: CaptureSink) -> None:
         for placed in self._sidecar.placed:
@@ -113,12 +117,9 @@ class CoreMLBackend:
             sink.describe({"missing": "; ".join(gone)})
 
 
-def _record_all(
-    prefix: str, role: Role, step: int, made: Step, plan: TapPlan, sink: CaptureSink
-) -> None:
-    for name, value in made.items():
-        if plan.wants_path(f"{prefix}.{name}", role):
-            sink.record(f"{prefix}.{name}", value, role=role, call=step)
+def _wanted(prefix: str, role: Role, made: Step, plan: TapPlan) -> dict[str, Array]:
+    paths = {f"{prefix}.{name}": value for name, value in made.items()}
+    return {path: value for path, value in paths.items() if plan.wants_path(path, role)}
 
 
 def make_runner(

@@ -50,6 +50,8 @@ class Exported:
         nodes: its operations in execution order, by handle.
         inputs: names of the arrays that a run takes, in order.
         states: buffers that a run changes, by the name of their placeholder.
+        constant: names of what no input reaches: parameters, and operations on them alone, which a
+            converter folds into constants.
     """
 
     def __init__(self, program: Any) -> None:
@@ -72,6 +74,7 @@ class Exported:
         self.outputs = tuple(signature.user_outputs)
         self.nodes = {node.handle: node for node in self._numbered()}
         self.by_name = {node.name: node for node in self.nodes.values()}
+        self.constant = self._constant()
 
     def _numbered(self) -> list[Node]:
         handles: dict[str, int] = {}
@@ -82,6 +85,14 @@ class Exported:
             if node.op == "call_function":
                 nodes.append(self._node(handle, node, handles))
         return nodes
+
+    def _constant(self) -> frozenset[str]:
+        found = set(self._sources) - set(self.states)
+        for node in self.program.graph_module.graph.nodes:
+            feeding = node.all_input_nodes
+            if node.op == "call_function" and all(each.name in found for each in feeding):
+                found.add(node.name)
+        return frozenset(found)
 
     def _node(self, handle: int, node: Any, handles: Mapping[str, int]) -> Node:
         feeding = [each.name for each in node.all_input_nodes]
@@ -147,6 +158,10 @@ class Exported:
                 return node.target(*args, **kwargs)
         except (RuntimeError, TypeError, NotImplementedError):
             return None
+
+    def kept(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Buffers as Core ML keeps them between two runs: in float16."""
+        return {name: tensor.half().to(tensor.dtype) for name, tensor in state.items()}
 
     def _stored(self, target: str) -> torch.Tensor:
         held = self.program.state_dict

@@ -15,10 +15,10 @@ from parity_coreml.exported import Exported, Node
 from parity_coreml.module_outputs import ROOT, ModuleOutput
 from parity_coreml.sidecar import Placed, Unplaced
 
-__all__ = ["Values", "permutation_of", "place", "values_of"]
+__all__ = ["CLOSE", "Values", "bits", "layout_of", "place", "values_of"]
 
 _MAX_RANK = 5
-_CLOSE = 0.1  # relative error below which two layouts of one tensor are the same tensor
+CLOSE = 0.1  # relative error below which two layouts of one tensor are the same tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,38 @@ class Values:
     by_handle: Mapping[int, tuple[str, ...]]
     kinds: Mapping[str, str]
 
-    def of(self, node: Node) -> list[str]:
-        """Candidates for the value of a node, the likeliest first."""
+    def of(self, node: Node) -> tuple[str, list[str]]:
+        """The value that has to be the node's if any is, or empty, and others that could be.
+
+        The converter may write several operations for one of torch's, the last of which makes its
+        result. A pass that fuses operations names the result after the last of them; since other
+        values may have that name by chance, the elements have to agree as well.
+        """
         if node.element >= 0:
-            parents = self.by_handle.get(node.inputs[0], ()) if node.inputs else ()
-            own = list(reversed(self.by_handle.get(node.handle, ())))
-            chosen = [parents[node.element]] if node.element < len(parents) else []
-            return own + chosen
+            parents = list(self.by_handle.get(node.inputs[0], ())) if node.inputs else []
+            # Before an operation with several results there may be casts of what it is given.
+            results = [name for name in parents if self.kinds[name] == self.kinds[parents[-1]]]
+            own = results[node.element] if node.element < len(results) else ""
+            return own, parents
         made = list(reversed(self.by_handle.get(node.handle, ())))
-        # A pass that fuses operations names the result after the last of them.
         named = [name for name in (node.name, f"{node.name}_cast_fp16") if name in self.kinds]
-        return made + [name for name in named if name not in made]
+        return (made[0] if made else ""), [*made[1:], *named]
+
+    def claims(
+        self, node: Node, value: torch.Tensor, theirs: Mapping[str, torch.Tensor]
+    ) -> Iterator[tuple[str, tuple[int, ...], float]]:
+        """Values that may stand for a node's, each with its layout and relative distance."""
+        first, others = self.of(node)
+        fits = {
+            name: layout_of(value, theirs[name])
+            for name in filter(None, dict.fromkeys([first, *others]))
+            if name in theirs
+        }
+        near = [(name, *fit) for name, fit in fits.items() if fit and fit[1] < CLOSE]
+        yield from near
+        fit = fits.get(first)
+        if not near and fit:
+            yield first, *fit
 
 
 def values_of(function: Any) -> Values:
@@ -114,16 +135,17 @@ class _Finder:
         for node in exported.nodes.values():
             value = ours.get(node.name)
             if isinstance(value, torch.Tensor):
-                self._by_bits.setdefault(_bits(value), []).append(node)
+                self._by_bits.setdefault(bits(value), []).append(node)
 
     def nodes(self, output: ModuleOutput) -> Iterator[Node]:
         """Those with the output's value: the last inside its module first, then those outside."""
-        same = self._by_bits.get(_bits(output.value), [])
+        same = self._by_bits.get(bits(output.value), [])
         yield from (node for node in reversed(same) if output.path in node.modules)
         yield from (node for node in reversed(same) if output.path not in node.modules)
 
 
-def _bits(value: torch.Tensor) -> tuple[Any, ...]:
+def bits(value: torch.Tensor) -> tuple[Any, ...]:
+    """Equal for tensors of one type and shape with the same elements, bit by bit."""
     value = value.detach().contiguous()
     return (value.dtype, tuple(value.shape), hash(value.numpy().tobytes()))
 
@@ -135,40 +157,40 @@ def _matches(
     theirs: Mapping[str, torch.Tensor],
 ) -> Iterator[tuple[Node, str, tuple[int, ...]]]:
     for node in nodes:
-        for name in values.of(node):
-            if name in theirs:
-                permutation = permutation_of(ours, theirs[name])
-                if permutation is not None:
-                    yield node, name, permutation
+        for name, permutation, _ in values.claims(node, ours, theirs):
+            yield node, name, permutation
 
 
-def permutation_of(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[int, ...] | None:
-    """The axes of theirs in the order of ours: empty if they agree, None if no order fits.
+def layout_of(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[tuple[int, ...], float] | None:
+    """The axes of theirs in the order of ours, and how far they then are; None if none fits.
 
     The converter moves transpositions about, so that a value may come in another layout. Where
-    the shapes do not tell, the elements do.
+    the shapes do not tell, the elements do. The order is empty if it is ours already.
     """
-    same = ours.shape == theirs.shape
-    if same and (ours.ndim < 2 or _distance(ours, theirs) < _CLOSE):
-        return ()
+    if ours.shape == theirs.shape:
+        distance = _distance(ours, theirs)
+        if ours.ndim < 2 or distance < CLOSE:
+            return (), distance
     if sorted(ours.shape) != sorted(theirs.shape) or not 1 < ours.ndim <= _MAX_RANK:
         return None
-    fitting = [
-        order
-        for order in itertools.permutations(range(ours.ndim))
+    plain = tuple(range(ours.ndim))
+    fitting = {
+        order: _distance(ours, theirs.permute(order))
+        for order in itertools.permutations(plain)
         if theirs.permute(order).shape == ours.shape
-    ]
-    best = min(fitting, key=lambda order: _distance(ours, theirs.permute(order)))
-    if _distance(ours, theirs.permute(best)) < _CLOSE:
-        return best if best != tuple(range(ours.ndim)) else ()
-    return () if same else None
+    }
+    best = min(fitting, key=lambda order: fitting[order])
+    if fitting[best] < CLOSE:
+        return (best if best != plain else ()), fitting[best]
+    return ((), fitting[plain]) if plain in fitting else None
 
 
 def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     one, other = ours.double(), theirs.double()
-    scale = float(one.norm())
-    distance = float((one - other).norm())
-    return distance / scale if scale and math.isfinite(distance) else distance and math.inf
+    distance, scale = float((one - other).norm()), float(one.norm())
+    if math.isnan(distance):
+        return 0.0 if torch.equal(one.nan_to_num(), other.nan_to_num()) else math.inf
+    return distance / scale if scale else (math.inf if distance else 0.0)
 
 
 def _reason(nodes: Sequence[Node]) -> str:

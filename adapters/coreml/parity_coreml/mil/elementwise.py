@@ -126,9 +126,9 @@ def _select(a: Args) -> torch.Tensor:
 
 @handles("cast")
 def _cast(a: Args) -> torch.Tensor:
-    """Towards zero into integers; float16 is what the precision makes of its result."""
+    """Towards zero into integers. What is cast to float16 is rounded as the precision has it."""
     x, wanted = a.tensor("x"), _TYPES[a.text("dtype")]
     if wanted is torch.float16:
-        return x.half().float()
+        return x.float()
     whole = not wanted.is_floating_point and wanted is not torch.bool
     return (torch.trunc(x) if whole and x.is_floating_point() else x).to(wanted)

@@ -31,7 +31,9 @@ from parity_coreml.mil.inference import infer
 from parity_coreml.mil.precision import Declared, Precision, rounded
 from parity_coreml.mil.values import Array, declared_dtype, to_array, to_value
 
-__all__ = ["Evaluation", "Evaluator", "UnsupportedOperationError"]
+__all__ = ["SPECIAL", "Evaluation", "Evaluator", "UnsupportedOperationError"]
+
+Change = Mapping[str, Mapping[str, Any]]
 
 _MOST_ROUNDS = 100_000
 
@@ -89,6 +91,7 @@ class Evaluator:
         *,
         put: Mapping[str, torch.Tensor] | None = None,
         precision: Precision | None = None,
+        change: Change | None = None,
     ) -> Evaluation:
         """Evaluate everything once.
 
@@ -97,13 +100,15 @@ class Evaluator:
             state: changed in place; fresh by default.
             put: values to go on with instead of those that the program makes, by name.
             precision: instead of the evaluator's own, for this run.
+            change: arguments to give operations instead of their own: name of the operation ->
+                name of the input -> value.
 
         Raises:
             InputError: an input is missing, unknown or of another shape.
             UnsupportedOperationError: an operation that nothing here computes.
         """
         state = self.state() if state is None else state
-        run = _Run(state, put or {}, precision or self.precision, self._constants)
+        run = _Run(state, put or {}, precision or self.precision, self._constants, change or {})
         run.take_inputs(self.function, inputs)
         with torch.no_grad():
             run.block(self.operations)
@@ -131,6 +136,7 @@ class _Run:
         put: Mapping[str, torch.Tensor],
         precision: Precision,
         constants: dict[int, Any],
+        change: Change,
     ) -> None:
         self.known: dict[str, Any] = {}
         self.values: dict[str, torch.Tensor] = {}
@@ -140,6 +146,7 @@ class _Run:
         self._put = put
         self._precision = precision
         self._constants = constants
+        self._change = change
 
     def take_inputs(self, function: Any, inputs: Mapping[str, Any]) -> None:
         wanted = [name for name in function.inputs if name not in self._state]
@@ -170,7 +177,7 @@ class _Run:
         value = self._precision.made(operation, variable, to_value(result))
         if name in self._put:
             self.loose[name] = value
-            value = self._put[name]
+            value = self._precision.made(operation, variable, self._put[name])
         self.known[name] = value
         # Reading a written state has a name of its own only while a program is loaded.
         if operation.op_type != "coreml_update_state":
@@ -180,8 +187,8 @@ class _Run:
         kind = operation.op_type
         if kind == "const":
             return self._constant(operation)
-        if kind in _SPECIAL:
-            return _SPECIAL[kind](self, operation)
+        if kind in SPECIAL:
+            return SPECIAL[kind](self, operation)
         if kind.startswith("constexpr_"):
             return to_value(operation.materialized_val_inference())
         if kind in HANDLERS:
@@ -196,9 +203,10 @@ class _Run:
         return self._constants[key]
 
     def _handled(self, operation: Any) -> Made:
-        given = {
+        given: dict[str, Any] = {
             name: self._given(operation, variable) for name, variable in operation.inputs.items()
         }
+        given.update(self._change.get(operation.name, {}))
         try:
             return HANDLERS[operation.op_type](Args(operation, given))
         except NotImplementedError as error:
@@ -269,7 +277,8 @@ class _Run:
         self.block(block.operations)
 
 
-_SPECIAL = {
+# Computed here and not by a handler: they need states or run blocks.
+SPECIAL = {
     "read_state": _Run.read_state,
     "coreml_update_state": _Run.update_state,
     "cond": _Run.choose,
