@@ -26,12 +26,13 @@ from parity_coreml.placing import CLOSE, Values
 from parity_coreml.runners.protocol import Ran
 from parity_coreml.sidecar import Sidecar
 
-__all__ = ["FACTOR", "Row", "Side", "attribute", "mapped_nodes"]
+__all__ = ["FACTOR", "STATE_BOUND", "Row", "Side", "attribute", "mapped_nodes"]
 
 # An operation is the converter's or the runtime's fault from this many times its own rounding on:
 # a fused or decomposed one rounds several times where torch's rounds once.
 FACTOR = 16
 _UNIT = {"float16": 2.0**-11, "float32": 2.0**-24}
+STATE_BOUND = FACTOR * _UNIT["float16"]  # states are float16
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Side:
         exact: the same in float32, whatever the program declares.
         put: what was put there, by name in the program.
         nodes: the operation of torch that each of these stands for.
+        states: how far each state of the program is from torch's after the step, on torch's values.
     """
 
     inputs: Mapping[str, Any]
@@ -115,6 +117,7 @@ class Side:
     exact: Evaluation
     put: Mapping[str, torch.Tensor]
     nodes: Mapping[str, Node]
+    states: Mapping[str, float]
 
 
 def attribute(
@@ -202,9 +205,14 @@ def _side(
     mapped = mapped_nodes(exported, sidecar, ours, near.values)
     put = {name: _laid_out(ours[node.name], order) for name, (node, order) in mapped.items()}
     held = evaluator.run(inputs, dict(before), put=put)
-    exact = evaluator.run(inputs, dict(before), put=put, precision=Everywhere("float32"))
+    kept = dict(before)
+    exact = evaluator.run(inputs, kept, put=put, precision=Everywhere("float32"))
     nodes = {name: node for name, (node, _) in mapped.items()}
-    return Side(inputs, before, ours, free, held, exact, put, nodes)
+    astray = {
+        name: relative_error(kept[name], exported.kept(ours_state)[each].float())
+        for name, each in sidecar.states.items()
+    }
+    return Side(inputs, before, ours, free, held, exact, put, nodes, astray)
 
 
 def _laid_out(value: torch.Tensor, permutation: tuple[int, ...]) -> torch.Tensor:

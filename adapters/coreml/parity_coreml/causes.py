@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from parity_coreml.attribution import FACTOR, Row, Side
 from parity_coreml.errors_of import relative_error
 from parity_coreml.mil import Evaluator, Everywhere
@@ -80,8 +82,8 @@ def find_causes(
         if not row.by_converter or row.value in found:
             continue
         names = [*values.get(row.node.handle, ()), row.value]
-        suspects = dict.fromkeys(makers[name] for name in reversed(names) if name in makers)
-        for operation in suspects:
+        own = dict.fromkeys(makers[name] for name in reversed(names) if name in makers)
+        for operation in (*own, *_feeding(makers[row.value])):
             cause = _examine(row, sides[row.step], evaluator, operation)
             if cause is not None:
                 found[row.value] = cause
@@ -89,10 +91,18 @@ def find_causes(
     return found
 
 
+def _feeding(operation: Any) -> Iterator[Any]:
+    """The operations before it: a layout that is wrong shows only where something is made of it."""
+    for variable in operation.get_flattened_inputs():
+        maker = None if variable is None else variable.op
+        if maker is not None and maker.op_type != "const":
+            yield maker
+
+
 def _examine(row: Row, side: Side, evaluator: Evaluator, operation: Any) -> Cause | None:
     best: Cause | None = None
     for argument, has, should in _alternatives(operation):
-        error = _error_with(row, side, evaluator, {operation.name: {argument: to_value(should)}})
+        error = _error_with(row, side, evaluator, {operation.name: {argument: _argument(should)}})
         # A smaller error is no cause: it has to compute what torch computes.
         if error <= FACTOR * row.floor and (best is None or error < best.after):
             known = _KNOWN.get((operation.op_type, argument), "")
@@ -103,11 +113,17 @@ def _examine(row: Row, side: Side, evaluator: Evaluator, operation: Any) -> Caus
 
 
 def _error_with(row: Row, side: Side, evaluator: Evaluator, change: Any) -> float:
+    freed = {
+        variable.name
+        for operation in evaluator.operations
+        if operation.name in change
+        for variable in operation.outputs
+    } - {row.value}
     try:
         tried = evaluator.run(
             side.inputs,
             dict(side.state),
-            put=side.put,
+            put={name: value for name, value in side.put.items() if name not in freed},
             change=change,
             precision=Everywhere("float32"),
         )
@@ -158,14 +174,19 @@ def _other_axes(operation: Any, has: Any) -> Iterator[Any]:
 
 
 def _rearranged(numbers: list[int]) -> Iterator[list[int]]:
-    """The numbers in another order, or one of them off by one."""
-    if len(numbers) <= _MAX_AXES:
-        yield from {
-            p: list(p) for p in itertools.permutations(numbers) if list(p) != numbers
-        }.values()
+    """The numbers with two of them exchanged, or one of them off by one."""
+    for one, other in itertools.combinations(range(len(numbers)), 2):
+        if numbers[one] != numbers[other]:
+            swapped = list(numbers)
+            swapped[one], swapped[other] = numbers[other], numbers[one]
+            yield swapped
     for place, number in enumerate(numbers):
-        for other in (number - 1, number + 1):
-            yield [*numbers[:place], other, *numbers[place + 1 :]]
+        for near in (number - 1, number + 1):
+            yield [*numbers[:place], near, *numbers[place + 1 :]]
+
+
+def _argument(value: Any) -> Any:
+    return value if isinstance(value, str) else to_value(np.asarray(value))
 
 
 def _plain(value: Any) -> Any:

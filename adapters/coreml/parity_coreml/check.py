@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from parity_coreml.attribution import Row, Side, attribute
+from parity_coreml.attribution import STATE_BOUND, Row, Side, attribute
 from parity_coreml.causes import Cause, find_causes
 from parity_coreml.coverage import Coverage, cover
 from parity_coreml.exported import export
@@ -34,6 +35,7 @@ class Checked:
         device_coverage: of the device, if there was one.
         outputs: relative error of each of the module's outputs, worst step, as evaluated.
         device_outputs: likewise on the device.
+        states: how far each state is from torch's, worst step.
         missing: values that the device did not give.
         unplaced: module outputs without a value, each with the reason.
         inferred: operations that constant folding computed, by their type.
@@ -49,6 +51,7 @@ class Checked:
     device_coverage: Coverage | None
     outputs: Mapping[str, float]
     device_outputs: Mapping[str, float]
+    states: Mapping[str, float]
     missing: tuple[Missing, ...]
     unplaced: tuple[str, ...]
     inferred: tuple[str, ...]
@@ -65,6 +68,11 @@ class Checked:
         return tuple(row for row in self.rows if row.by_precision)
 
     @property
+    def wrong_states(self) -> tuple[str, ...]:
+        """States that the program does not keep as torch does; NaN counts as that."""
+        return tuple(name for name, error in self.states.items() if not error <= STATE_BOUND)
+
+    @property
     def runtime(self) -> tuple[Row, ...]:
         """Operations that the device got wrong."""
         return tuple(row for row in self.rows if row.by_runtime)
@@ -74,7 +82,7 @@ class Checked:
         """Whether nobody got anything wrong; None if nothing could be compared."""
         if not self.rows:
             return None
-        return not (self.converter or self.precise or self.runtime)
+        return not (self.converter or self.precise or self.runtime or self.wrong_states)
 
 
 def check(
@@ -112,11 +120,22 @@ def check(
         device_coverage=None if device is None else cover(exported, sidecar, sides[0], on_device),
         outputs=_outputs(rows, sidecar, "error"),
         device_outputs=_outputs(rows, sidecar, "device_error") if device else {},
+        states=_worst_states(sides),
         missing=() if device is None else device.missing,
         unplaced=tuple(f"{each.path}#{each.call}: {each.reason}" for each in sidecar.unplaced),
         inferred=tuple(sorted(set(inferred.values()))),
         sides=tuple(sides),
     )
+
+
+def _worst_states(sides: Sequence[Side]) -> dict[str, float]:
+    return {
+        name: max((side.states[name] for side in sides), key=_nan_last) for name in sides[0].states
+    }
+
+
+def _nan_last(error: float) -> tuple[bool, float]:
+    return math.isnan(error), error
 
 
 def _outputs(rows: Sequence[Row], sidecar: Sidecar, attribute: str) -> dict[str, float]:

@@ -31,6 +31,9 @@ def _lines(checked: Checked) -> Iterator[str]:
             yield f"{'':13}{_measured(row, what)}"
         if len(rows) > _MOST:
             yield f"{'':13}and {len(rows) - _MOST} more"
+    for name in checked.wrong_states:
+        error = checked.states[name]
+        yield f"  {'state':<11}{name} is not kept as torch keeps it: off by {error:.1e}"
     yield from _outputs(checked)
     yield from _compared(checked)
 
@@ -41,7 +44,7 @@ def _verdict(checked: Checked) -> str:
     if checked.holds:
         return "✓ Every operation that was compared computes what torch computes."
     said = [
-        f"{who} {_count({row.value for row in rows})}"
+        f"by {who} {_count({row.value for row in rows})}"
         for who, rows in (
             ("the converter", checked.converter),
             ("the precision", checked.precise),
@@ -49,7 +52,9 @@ def _verdict(checked: Checked) -> str:
         )
         if rows
     ]
-    return f"✗ Wrong: by {', by '.join(said)}."
+    if checked.wrong_states:
+        said.append(f"{len(checked.wrong_states)} of {len(checked.states)} states")
+    return f"✗ Wrong: {', '.join(said)}."
 
 
 def _count(values: set[str]) -> str:
@@ -132,6 +137,7 @@ def checked_to_dict(checked: Checked) -> dict[str, Any]:
         "operations": [_operation(row) for row in checked.rows],
         "outputs": {name: _number(error) for name, error in checked.outputs.items()},
         "device_outputs": {name: _number(error) for name, error in checked.device_outputs.items()},
+        "states": {name: _number(error) for name, error in checked.states.items()},
         "coverage": _coverage(checked.coverage),
         "device_coverage": _coverage(checked.device_coverage),
         "missing": [{"name": each.name, "reason": each.reason} for each in checked.missing],

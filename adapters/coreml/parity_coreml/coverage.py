@@ -76,13 +76,18 @@ def cover(
 
 
 def _compared(exported: Exported, side: Side, names: Iterable[str]) -> set[int]:
-    """Nodes whose tensor was compared, under whatever name it stands."""
+    """Nodes whose tensor was compared, under whatever name it stands, or all of whose tensors."""
     seen = {bits(side.ours[side.nodes[name].name]) for name in names}
-    return {
+    found = {
         node.handle
         for node in exported.nodes.values()
         if isinstance(side.ours.get(node.name), torch.Tensor) and bits(side.ours[node.name]) in seen
     }
+    parts: dict[int, list[int]] = {}
+    for node in exported.nodes.values():
+        if node.element >= 0:
+            parts.setdefault(node.inputs[0], []).append(node.handle)
+    return found | {whole for whole, each in parts.items() if found.issuperset(each)}
 
 
 def _modules(sidecar: Sidecar, names: set[str]) -> Share:
