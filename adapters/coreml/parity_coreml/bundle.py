@@ -225,8 +225,8 @@ def _outputs(
 
 def _tap(placed: Placed) -> BundleTap | None:
     """Where a module's output goes; nowhere of its own if layout or name stand against it."""
-    port = f"output.{placed.slot}" if placed.slot else "output"
-    stem = f"{placed.path}.{port}"
+    # As the backend `files` reads names: an output unless it says otherwise.
+    stem = f"{placed.path}.output.{placed.slot}" if placed.slot else placed.path
     if placed.permutation or not _PLAIN.fullmatch(stem) or ".." in stem:
         return None
     return BundleTap(f"taps/{stem}", placed.call, placed.calls)

@@ -14,8 +14,9 @@ from parity_coreml.attribution import STATE_BOUND, Row, Side, attribute
 from parity_coreml.causes import Cause, find_causes
 from parity_coreml.coverage import Coverage, cover
 from parity_coreml.exported import export
+from parity_coreml.missing import Missing
 from parity_coreml.package import open_package
-from parity_coreml.runners.protocol import Missing, Ran
+from parity_coreml.runners.protocol import Ran
 from parity_coreml.sidecar import Sidecar, read_sidecar
 
 __all__ = ["Checked", "check"]

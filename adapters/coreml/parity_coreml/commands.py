@@ -27,6 +27,9 @@ Examples:
   parity coreml bundle model.mlpackage --array x=x.npy -o bundle/
   parity coreml check my_model:make model.mlpackage --array x=x.npy \\
       --bundle bundle/ --results results/
+  parity coreml matrix my_model:make half.mlpackage full.mlpackage --array x=x.npy \\
+      --results half/=on-cpu/ --results half/=on-ane/
+  parity coreml ops
 
 \b
 PROGRAM is module:attribute of a torch.nn.Module, or of a function that makes one. Arrays are named
@@ -135,6 +138,31 @@ def bundle(package: Path, output: Path, batch: int, repeat: int, arrays: tuple[s
     return 0
 
 
+@coreml.command("matrix")
+@click.argument("program")
+@click.argument("packages", nargs=-1, required=True, type=_PATH)
+@_arrays
+@_options
+@click.option(
+    "--results",
+    "pairs",
+    multiple=True,
+    metavar="BUNDLE=RESULTS",
+    help="What a harness brought back for the package that the bundle was made of. Repeatable.",
+)
+def matrix(program: str, packages: tuple[Path, ...], pairs: tuple[str, ...], **given: Any) -> int:
+    """One table of PACKAGES by precision, runner and compute units: error and time."""
+    module, arrays = _module(program, given)
+    from parity_coreml.matrix import matrix as run  # noqa: PLC0415
+    from parity_coreml.matrix import matrix_to_text  # noqa: PLC0415
+    from parity_coreml.program import module_steps  # noqa: PLC0415
+
+    steps = module_steps(module, arrays, str(packages[0]))
+    ran = _all_results(packages, pairs)
+    click.echo(matrix_to_text(run(module, steps, packages, ran)), nl=False)
+    return 0
+
+
 @coreml.command("ops")
 def ops() -> int:
     """List the MIL operations that the torch frontend can write, and how each is evaluated."""
@@ -177,6 +205,28 @@ def _ran(package: Path, steps: Any, given: dict[str, Any]) -> Any:
     names = read_sidecar(package).inputs
     inputs = [dict(zip(names, (each.numpy() for each in step), strict=True)) for step in steps]
     return runner.run(open_package(package), inputs)
+
+
+def _all_results(packages: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, list[Any]]:
+    """What devices made of the packages: a bundle is of the package whose name it has."""
+    from parity_coreml.package import open_package  # noqa: PLC0415
+    from parity_coreml.runners import ResultsRunner  # noqa: PLC0415
+
+    by_name = {path.stem: str(path) for path in packages}
+    found: dict[str, list[Any]] = {}
+    for pair in pairs:
+        bundle, equals, results = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"not BUNDLE=RESULTS: {pair!r}", where="--results")
+        runner = ResultsRunner(bundle, results)
+        if runner.bundle.name not in by_name:
+            raise ConfigError(
+                f"the bundle is of {runner.bundle.name}, which is none of the packages",
+                where=bundle,
+            )
+        path = by_name[runner.bundle.name]
+        found.setdefault(path, []).append(runner.run(open_package(path), ()))
+    return found
 
 
 def _write_json(target: str | None, value: Any) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parity_coreml.missing import Missing
 from parity_coreml.package import Package
 from parity_coreml.quiet import coremltools, quietly
-from parity_coreml.runners.protocol import Missing
 
 __all__ = ["BATCH", "Exposable", "batches", "exposable", "instrument"]
 

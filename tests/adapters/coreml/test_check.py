@@ -12,8 +12,9 @@ from torch import nn
 from parity.errors import InputError
 from parity_coreml.check import check
 from parity_coreml.checked_text import checked_to_dict, checked_to_text
+from parity_coreml.missing import Missing
 from parity_coreml.repair import repair
-from parity_coreml.runners import EvaluatorRunner, Missing
+from parity_coreml.runners import EvaluatorRunner
 
 
 def test_the_converters_gelu_is_named_with_its_cause_and_repaired(block, tmp_path):

@@ -2,14 +2,13 @@
 
 from parity_coreml.runners.device import DeviceRunner
 from parity_coreml.runners.evaluate import EvaluatorRunner
-from parity_coreml.runners.protocol import UNITS, Missing, Ran, Runner, Step
+from parity_coreml.runners.protocol import UNITS, Ran, Runner, Step
 from parity_coreml.runners.results import ResultsRunner
 
 __all__ = [
     "UNITS",
     "DeviceRunner",
     "EvaluatorRunner",
-    "Missing",
     "Ran",
     "ResultsRunner",
     "Runner",

@@ -13,9 +13,10 @@ import numpy as np
 from parity.errors import BackendError, ConfigError
 from parity_coreml.instrument import BATCH, batches, exposable, instrument
 from parity_coreml.mil.values import Array
+from parity_coreml.missing import Missing
 from parity_coreml.package import Package
 from parity_coreml.quiet import coremltools, quietly
-from parity_coreml.runners.protocol import UNITS, Missing, Ran, Step
+from parity_coreml.runners.protocol import UNITS, Ran, Step
 
 __all__ = ["DeviceRunner", "predict_batches"]
 

@@ -7,22 +7,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from parity_coreml.mil.values import Array
+from parity_coreml.missing import Missing
 from parity_coreml.package import Package
 
-__all__ = ["UNITS", "Missing", "Ran", "Runner", "Step"]
+__all__ = ["UNITS", "Ran", "Runner", "Step"]
 
 # As the platform names them, in its order.
 UNITS = ("all", "cpuOnly", "cpuAndGPU", "cpuAndNeuralEngine")
 
 Step = Mapping[str, Array]
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A value that did not come out, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

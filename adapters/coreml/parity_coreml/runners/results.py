@@ -12,8 +12,9 @@ import numpy as np
 from parity.errors import InputError
 from parity_coreml.bundle import read_bundle
 from parity_coreml.mil.values import Array
+from parity_coreml.missing import Missing
 from parity_coreml.package import Package
-from parity_coreml.runners.protocol import Missing, Ran, Step
+from parity_coreml.runners.protocol import Ran, Step
 
 __all__ = ["Results", "ResultsRunner", "read_results"]
 
