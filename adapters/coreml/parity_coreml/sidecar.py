@@ -104,8 +104,7 @@ def read_sidecar(package: str | Path) -> Sidecar:
         raise InputError(
             "the package has no sidecar, so nothing says which of its values is which module",
             where=str(path),
-            hint="convert it with `parity coreml convert`, or make one for this package with "
-            "`parity coreml suggest`",
+            hint="convert the module with `parity coreml convert`, which writes one",
         )
     if path.stat().st_size > _MAX_BYTES:
         raise InputError("too large to be a sidecar", where=str(path))
