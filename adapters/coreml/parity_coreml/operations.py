@@ -39,8 +39,8 @@ def operations() -> tuple[Operation, ...]:
 
     Lists, which torch models are traced without, and constants are left out.
     """
-    classes = _classes()
     named = _named_in_source(Path(coremltools().__file__).parent)
+    classes = _classes()
     kinds = sorted(kind for kind in named & set(classes) if not kind.startswith(_NOT_COUNTED))
     return tuple(Operation(kind, _known(kind, classes[kind])) for kind in kinds)
 
