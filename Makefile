@@ -31,7 +31,7 @@ fixtures: setup  ## build the seeded subject (once: weights, tokenizer, voices),
 
 test: $(filter .tools/bin/uv,$(UV))  ## set up, then lint, types, import layers and all tests
 	@echo "setting up the environment (a few GB and some minutes the first time, a second afterwards)"
-	@$(SYNC) --extra whisper --extra onnx --extra mlx --group dev
+	@$(SYNC) --extra whisper --extra coreml --extra onnx --extra mlx --group dev
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory native
 	$(RUN) pytest -n 2

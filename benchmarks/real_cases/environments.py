@@ -18,9 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("PARITY_CACHE") or ROOT / ".cache") / "real_cases"
 
 # What parity itself imports where it records: the candidate runs under parity's own recorder.
-# coremltools 9.0's `int` operation fails in conversion with numpy 2.4 and newer.
 _PARITY = ("h5py", "ml-dtypes", "msgspec", "numpy<2.4", "pandas", "rich", "xxhash")
-_FOLDERS = (ROOT, ROOT / "adapters" / "torch", ROOT / "adapters" / "files")
+_FOLDERS = (ROOT, *(ROOT / "adapters" / name for name in ("torch", "files", "coreml")))
 
 
 class SkippedError(Exception):

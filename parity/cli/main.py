@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 
 import click
 
@@ -39,6 +40,9 @@ ELSEWHERE = {
     "test": "Tests are run by: pytest parity.toml",
 }
 
+# Commands that an adapter or another package brings: the name, and a click command.
+PLUGIN_GROUP = "parity.commands"
+
 EPILOG = """\b
 Examples:
   parity run
@@ -54,12 +58,15 @@ class _LazyGroup(click.Group):
     """A group that imports a subcommand's module only when that subcommand runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
+        return [*COMMANDS, *_plugins()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            command = import_module(f"parity.cli.{COMMANDS[cmd_name][0]}").command
+        elif cmd_name in (plugins := _plugins()):
+            command = plugins[cmd_name].load()
+        else:
             return None
-        command = import_module(f"parity.cli.{COMMANDS[cmd_name][0]}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user
         return command
 
@@ -67,15 +74,25 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            near = get_close_matches(name, COMMANDS, n=1)
+        known = self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            near = get_close_matches(name, known, n=1)
             meant = f"Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"no such command: {name!r}. {ELSEWHERE.get(name, meant)}".rstrip())
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            lines = [(name, line) for name, (_, line) in COMMANDS.items()]
+            plugins = ((name, point.load()) for name, point in _plugins().items())
+            lines += [(name, command.get_short_help_str(100)) for name, command in plugins]
+            formatter.write_dl(lines)
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    """Commands of other packages by name; none can take the place of one of ours."""
+    points = sorted(entry_points(group=PLUGIN_GROUP), key=lambda point: point.name)
+    return {point.name: point for point in points if point.name not in COMMANDS}
 
 
 @click.group(

@@ -1,0 +1,330 @@
+"""Whose fault a difference is, operation by operation: converter, precision, or runtime.
+
+Three sides: torch runs the exported graph node by node, the evaluator computes what the program
+says, a device what it does. At each operation the evaluator is also given the inputs of another
+side. On torch's inputs, what it makes otherwise in float32 is the converter's doing, and what it
+makes otherwise in the declared precision, beyond rounding, is that precision's: an overflow. On the
+device's inputs, what the device made otherwise is the runtime's. Errors from upstream are in none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from parity.errors import InputError
+from parity_coreml.errors_of import relative_error
+from parity_coreml.exported import Exported, Node
+from parity_coreml.mil import Evaluation, Evaluator, Everywhere
+from parity_coreml.mil.values import declared_dtype, to_value
+from parity_coreml.placing import CLOSE, Values
+from parity_coreml.runners.protocol import Ran
+from parity_coreml.sidecar import Sidecar
+
+__all__ = ["FACTOR", "STATE_BOUND", "Row", "Side", "attribute", "mapped_nodes"]
+
+# An operation is the converter's or the runtime's fault from this many times its own rounding on:
+# a fused or decomposed one rounds several times where torch's rounds once.
+FACTOR = 16
+_UNIT = {"float16": 2.0**-11, "float32": 2.0**-24}
+STATE_BOUND = FACTOR * _UNIT["float16"]  # states are float16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation of torch and the value of the program that stands for it.
+
+    Attributes:
+        step: of the run.
+        node: torch's operation.
+        value: of the program.
+        kind: of the operation that makes the value.
+        precision: in which the program has it.
+        error: of the program's value as evaluated, against torch's: with all that came before.
+        local: the same on torch's own inputs and in float32: what the converter added here.
+        floor: what rounding explains of `local`.
+        rounded: as `local`, in the declared precision: what that precision added here too.
+        rounded_floor: what rounding explains of `rounded`.
+        device_error: of the device's value against torch's; NaN without a device.
+        device_local: of the device's value against the program's, on the device's own inputs.
+        device_floor: what rounding explains of `device_local`.
+        missing: why the device gave nothing, or empty.
+    """
+
+    step: int
+    node: Node
+    value: str
+    kind: str
+    precision: str
+    error: float
+    local: float
+    floor: float
+    rounded: float
+    rounded_floor: float
+    device_error: float = math.nan
+    device_local: float = math.nan
+    device_floor: float = math.nan
+    missing: str = ""
+
+    @property
+    def by_converter(self) -> bool:
+        """Whether the program says something else than torch does; NaN counts as that."""
+        return not self.local <= FACTOR * self.floor
+
+    @property
+    def by_precision(self) -> bool:
+        """Whether the declared precision breaks what is right in float32, as an overflow does."""
+        within = self.rounded <= FACTOR * self.rounded_floor
+        return not within and not self.by_converter
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a device's value was compared."""
+        return not math.isnan(self.device_floor)
+
+    @property
+    def by_runtime(self) -> bool:
+        """Whether the device does something else than the program says; NaN counts as that."""
+        return self.on_device and not self.device_local <= FACTOR * self.device_floor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """Everything that a step of the comparison had, for looking closer at one operation.
+
+    Attributes:
+        inputs: of the program, by name.
+        state: of the program before the step.
+        ours: torch's values by node.
+        free: the program's values.
+        held: the program's values with torch's put in the place of all that are mapped.
+        exact: the same in float32, whatever the program declares.
+        put: what was put there, by name in the program.
+        nodes: the operation of torch that each of these stands for.
+        states: how far each state of the program is from torch's after the step, on torch's values.
+    """
+
+    inputs: Mapping[str, Any]
+    state: Mapping[str, torch.Tensor]
+    ours: Mapping[str, Any]
+    free: Evaluation
+    held: Evaluation
+    exact: Evaluation
+    put: Mapping[str, torch.Tensor]
+    nodes: Mapping[str, Node]
+    states: Mapping[str, float]
+
+
+def attribute(
+    exported: Exported,
+    evaluator: Evaluator,
+    sidecar: Sidecar,
+    steps: Sequence[Sequence[torch.Tensor]],
+    device: Ran | None = None,
+) -> tuple[list[Row], list[Side]]:
+    """Compare all operations on all steps.
+
+    Args:
+        exported: the module that the package was converted from.
+        evaluator: of the package's program.
+        sidecar: its map.
+        steps: the module's arguments, one sequence a step.
+        device: what a device made of the same steps.
+
+    Raises:
+        InputError: the sidecar is of another module.
+    """
+    if [_identity(node) for node in sidecar.nodes] != [
+        _identity(n) for n in exported.nodes.values()
+    ]:
+        raise InputError(
+            "the package was converted from another module than this one",
+            hint="convert it again, or name the module that it was converted from",
+        )
+    ours_state = exported.kept(exported.initial_state())
+    theirs_state = evaluator.state()
+    for name, placeholder in sidecar.states.items():
+        theirs_state[name] = ours_state[placeholder].float()
+    rows, sides = [], []
+    for number, args in enumerate(steps):
+        side = _side(exported, evaluator, sidecar, args, (ours_state, theirs_state))
+        ours_state = exported.kept(ours_state)
+        sides.append(side)
+        made = _rows(number, side, exported, evaluator, sidecar)
+        rows += made if device is None else _on_device(made, side, evaluator, device)
+    return rows, sides
+
+
+def _identity(node: Node) -> tuple[int, str, str]:
+    return node.handle, node.name, node.target
+
+
+def mapped_nodes(
+    exported: Exported,
+    sidecar: Sidecar,
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, torch.Tensor],
+) -> dict[str, tuple[Node, tuple[int, ...]]]:
+    """For each value of the program the node that it stands for, and its layout.
+
+    A fused operation has the number of one node and the name of another; which of them its value
+    is, the elements say.
+    """
+    values = Values(sidecar.values, sidecar.kinds)
+    claims: dict[str, list[tuple[float, int, Node, tuple[int, ...]]]] = {}
+    for node in exported.nodes.values():
+        mine = ours.get(node.name)
+        if isinstance(mine, torch.Tensor):
+            for name, permutation, distance in values.claims(node, mine, theirs):
+                far = distance if distance < CLOSE else math.inf
+                claims.setdefault(name, []).append((far, node.handle, node, permutation))
+                break
+    best = {name: min(each, key=lambda claim: claim[:2]) for name, each in claims.items()}
+    return {name: (node, permutation) for name, (_, _, node, permutation) in best.items()}
+
+
+def _side(
+    exported: Exported,
+    evaluator: Evaluator,
+    sidecar: Sidecar,
+    args: Sequence[torch.Tensor],
+    states: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]],
+) -> Side:
+    ours_state, theirs_state = states
+    inputs = dict(zip(sidecar.inputs, args, strict=True))
+    before = {name: ours_state[each].float() for name, each in sidecar.states.items()}
+    ours = exported.run(args, ours_state)
+    free = evaluator.run(inputs, theirs_state)
+    # From torch's own state: one that went astray would spoil the map.
+    near = evaluator.run(inputs, dict(before))
+    mapped = mapped_nodes(exported, sidecar, ours, near.values)
+    put = {name: _laid_out(ours[node.name], order) for name, (node, order) in mapped.items()}
+    held = evaluator.run(inputs, dict(before), put=put)
+    kept = dict(before)
+    exact = evaluator.run(inputs, kept, put=put, precision=Everywhere("float32"))
+    nodes = {name: node for name, (node, _) in mapped.items()}
+    astray = {
+        name: relative_error(kept[name], exported.kept(ours_state)[each].float())
+        for name, each in sidecar.states.items()
+    }
+    return Side(inputs, before, ours, free, held, exact, put, nodes, astray)
+
+
+def _laid_out(value: torch.Tensor, permutation: tuple[int, ...]) -> torch.Tensor:
+    """The value of torch in the layout of the program's."""
+    plain: torch.Tensor = to_value(value)
+    if not permutation:
+        return plain
+    return plain.permute([permutation.index(axis) for axis in range(plain.ndim)])
+
+
+def _rows(
+    step: int, side: Side, exported: Exported, evaluator: Evaluator, sidecar: Sidecar
+) -> list[Row]:
+    halves = {
+        variable.name
+        for operation in evaluator.operations
+        for variable in operation.outputs
+        if operation.op_type != "const" and declared_dtype(variable) == np.float16
+    }
+    constants = _with_half_constants(evaluator)
+    rows = []
+    for name, value in side.put.items():
+        node, half = side.nodes[name], name in halves
+        floor, rounded_floor = _floors(exported, node, side.ours, half=half)
+        if not constants.isdisjoint({name, *sidecar.values.get(node.handle, ())}):
+            # A number of the program's own that torch has not, such as n / (n - 1).
+            floor = max(floor, _UNIT["float16"])
+        rows.append(
+            Row(
+                step=step,
+                node=node,
+                value=name,
+                kind=sidecar.kinds.get(name, ""),
+                precision="float16" if half else "float32",
+                error=relative_error(side.free.values[name], value),
+                local=relative_error(side.exact.loose[name], value),
+                floor=floor,
+                rounded=relative_error(side.held.loose[name], value),
+                rounded_floor=rounded_floor,
+            )
+        )
+    return rows
+
+
+def _with_half_constants(evaluator: Evaluator) -> set[str]:
+    """Values made by operations with a constant argument in float16."""
+    found = set()
+    for operation in evaluator.operations:
+        if operation.op_type == "const":
+            continue
+        given = (each for each in operation.get_flattened_inputs() if each is not None)
+        if any(getattr(each.val, "dtype", None) == np.float16 for each in given):
+            found |= {variable.name for variable in operation.outputs}
+    return found
+
+
+def _floors(
+    exported: Exported, node: Node, ours: Mapping[str, Any], *, half: bool
+) -> tuple[float, float]:
+    """What rounding makes of one operation: of its weights alone, and of all; a unit at least.
+
+    In float32 both are what torch itself is off by.
+    """
+    exact = exported.rerun(node.name, ours, torch.float64)
+    unit = _UNIT["float16" if half else "float32"]
+    if not isinstance(exact, torch.Tensor) or not exact.is_floating_point():
+        return _UNIT["float32"], unit
+    floor = max(_UNIT["float32"], relative_error(ours[node.name], exact.float()))
+    if not half:
+        return floor, floor
+    weights = exported.rerun(node.name, _halved(ours, exported.constant), torch.float64)
+    everything = exported.rerun(node.name, _halved(ours, set(ours)), torch.float64)
+    return (
+        max(floor, relative_error(weights.float(), exact.float())),
+        max(unit, relative_error(everything.half().float(), exact.float())),
+    )
+
+
+def _halved(ours: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {
+        name: value.half() if name in names and _is_float(value) else value
+        for name, value in ours.items()
+    }
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _on_device(rows: Sequence[Row], side: Side, evaluator: Evaluator, device: Ran) -> list[Row]:
+    """The rows of a step with what the device made of it."""
+    step = rows[0].step if rows else 0
+    theirs: dict[str, torch.Tensor] = {
+        name: to_value(each) for name, each in device.steps[step].items()
+    }
+    state = side.state
+    if device.states and step:
+        state = {name: to_value(each) for name, each in device.states[step - 1].items()}
+    held = evaluator.run(side.inputs, dict(state), put=theirs)
+    reasons = {each.name: each.reason for each in device.missing}
+    made = []
+    for row in rows:
+        if row.value not in theirs:
+            reason = reasons.get(row.value, "the device gave nothing")
+            made.append(replace(row, missing=reason))
+            continue
+        made.append(
+            replace(
+                row,
+                device_error=relative_error(theirs[row.value], side.put[row.value]),
+                device_local=relative_error(theirs[row.value], held.loose[row.value]),
+                device_floor=row.rounded_floor,
+            )
+        )
+    return made

@@ -1,0 +1,150 @@
+"""One comparison of a package with the module that it was converted from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from parity_coreml.attribution import STATE_BOUND, Row, Side, attribute
+from parity_coreml.causes import Cause, find_causes
+from parity_coreml.coverage import Coverage, cover
+from parity_coreml.exported import export
+from parity_coreml.missing import Missing
+from parity_coreml.package import open_package
+from parity_coreml.runners.protocol import Ran
+from parity_coreml.sidecar import Sidecar, read_sidecar
+
+__all__ = ["Checked", "check"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """What a comparison found.
+
+    Attributes:
+        package: its path.
+        precision: of the package.
+        runners: who computed the sides, reference first.
+        rows: every operation, every step.
+        causes: what the converter got wrong, by the value where it shows.
+        coverage: of the evaluated program.
+        device_coverage: of the device, if there was one.
+        outputs: relative error of each of the module's outputs, worst step, as evaluated.
+        device_outputs: likewise on the device.
+        states: how far each state is from torch's, worst step.
+        missing: values that the device did not give.
+        unplaced: module outputs without a value, each with the reason.
+        inferred: operations that constant folding computed, by their type.
+        sides: for looking closer; not part of any report.
+    """
+
+    package: Path
+    precision: str
+    runners: tuple[str, ...]
+    rows: tuple[Row, ...]
+    causes: Mapping[str, Cause]
+    coverage: Coverage
+    device_coverage: Coverage | None
+    outputs: Mapping[str, float]
+    device_outputs: Mapping[str, float]
+    states: Mapping[str, float]
+    missing: tuple[Missing, ...]
+    unplaced: tuple[str, ...]
+    inferred: tuple[str, ...]
+    sides: tuple[Side, ...]
+
+    @property
+    def converter(self) -> tuple[Row, ...]:
+        """Operations that the converter got wrong."""
+        return tuple(row for row in self.rows if row.by_converter)
+
+    @property
+    def precise(self) -> tuple[Row, ...]:
+        """Operations that the declared precision breaks."""
+        return tuple(row for row in self.rows if row.by_precision)
+
+    @property
+    def wrong_states(self) -> tuple[str, ...]:
+        """States that the program does not keep as torch does; NaN counts as that."""
+        return tuple(name for name, error in self.states.items() if not error <= STATE_BOUND)
+
+    @property
+    def runtime(self) -> tuple[Row, ...]:
+        """Operations that the device got wrong."""
+        return tuple(row for row in self.rows if row.by_runtime)
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether nobody got anything wrong; None if nothing could be compared."""
+        if not self.rows:
+            return None
+        return not (self.converter or self.precise or self.runtime or self.wrong_states)
+
+
+def check(
+    module: nn.Module,
+    steps: Sequence[Sequence[torch.Tensor]],
+    package: str | Path,
+    device: Ran | None = None,
+) -> Checked:
+    """Compare a package with its module, operation by operation.
+
+    Args:
+        module: that it was converted from.
+        steps: its arguments, one sequence a step; states go from step to step.
+        package: the `.mlpackage`, with its sidecar.
+        device: what a device made of the same steps.
+
+    Raises:
+        InputError: the package or its sidecar cannot be used, or is of another module.
+        BackendError: the module cannot be exported, or the program not evaluated.
+    """
+    exported = export(module, steps[0])
+    sidecar = read_sidecar(package)
+    evaluator = open_package(package).evaluator()
+    rows, sides = attribute(exported, evaluator, sidecar, steps, device)
+    on_device = None if device is None else set(device.steps[0])
+    runners = ("torch", "evaluator (declared)", *(() if device is None else (device.runner,)))
+    inferred = sides[0].free.inferred
+    return Checked(
+        package=Path(package),
+        precision=sidecar.precision,
+        runners=runners,
+        rows=tuple(rows),
+        causes=find_causes(rows, sides, evaluator, sidecar.values),
+        coverage=cover(exported, sidecar, sides[0]),
+        device_coverage=None if device is None else cover(exported, sidecar, sides[0], on_device),
+        outputs=_outputs(rows, sidecar, "error"),
+        device_outputs=_outputs(rows, sidecar, "device_error") if device else {},
+        states=_worst_states(sides),
+        missing=() if device is None else device.missing,
+        unplaced=tuple(f"{each.path}#{each.call}: {each.reason}" for each in sidecar.unplaced),
+        inferred=tuple(sorted(set(inferred.values()))),
+        sides=tuple(sides),
+    )
+
+
+def _worst_states(sides: Sequence[Side]) -> dict[str, float]:
+    return {
+        name: max((side.states[name] for side in sides), key=_nan_last) for name in sides[0].states
+    }
+
+
+def _nan_last(error: float) -> tuple[bool, float]:
+    return math.isnan(error), error
+
+
+def _outputs(rows: Sequence[Row], sidecar: Sidecar, attribute: str) -> dict[str, float]:
+    worst: dict[str, float] = {}
+    for row in rows:
+        if row.value in sidecar.outputs:
+            error = float(getattr(row, attribute))
+            # `max` would lose a NaN that comes second.
+            worse = row.value not in worst or not error <= worst[row.value]
+            worst[row.value] = error if worse else worst[row.value]
+    return worst

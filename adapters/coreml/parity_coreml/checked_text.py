@@ -1,0 +1,203 @@
+"""A comparison as text, and as JSON values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from parity_coreml.attribution import Row
+from parity_coreml.check import Checked
+
+__all__ = ["checked_to_dict", "checked_to_text"]
+
+_MOST = 5
+
+
+def checked_to_text(checked: Checked) -> str:
+    """What a person wants to know, the verdict first."""
+    return "\n".join(_lines(checked)) + "\n"
+
+
+def _lines(checked: Checked) -> Iterator[str]:
+    yield _verdict(checked)
+    yield f"  {checked.package.name} ({checked.precision}): {', '.join(checked.runners)}"
+    yield ""
+    yield from _converter(checked)
+    for what, rows in (("precision", checked.precise), ("runtime", checked.runtime)):
+        for row in rows[:_MOST]:
+            yield f"  {what:<11}{_place(row)}"
+            yield f"{'':13}{_measured(row, what)}"
+        if len(rows) > _MOST:
+            yield f"{'':13}and {len(rows) - _MOST} more"
+    for name in checked.wrong_states:
+        error = checked.states[name]
+        yield f"  {'state':<11}{name} is not kept as torch keeps it: off by {error:.1e}"
+    yield from _outputs(checked)
+    yield from _compared(checked)
+
+
+def _verdict(checked: Checked) -> str:
+    if checked.holds is None:
+        return "? Nothing could be compared."
+    if checked.holds:
+        return "✓ Every operation that was compared computes what torch computes."
+    said = [
+        f"by {who} {_count({row.value for row in rows})}"
+        for who, rows in (
+            ("the converter", checked.converter),
+            ("the precision", checked.precise),
+            ("the runtime", checked.runtime),
+        )
+        if rows
+    ]
+    if checked.wrong_states:
+        said.append(f"{len(checked.wrong_states)} of {len(checked.states)} states")
+    return f"✗ Wrong: {', '.join(said)}."
+
+
+def _count(values: set[str]) -> str:
+    return f"{len(values)} operation{'s' if len(values) > 1 else ''}"
+
+
+def _converter(checked: Checked) -> Iterator[str]:
+    first = {row.value: row for row in reversed(checked.converter)}
+    causes = checked.causes
+    explained = sorted(
+        (row for row in first.values() if row.value in causes), key=_cause_of(checked)
+    )
+    for cause, group in groupby(explained, key=_cause_of(checked)):
+        rows = list(group)
+        yield f"  {'converter':<11}{cause}, at {_count({row.value for row in rows})}"
+        for row in rows[:_MOST]:
+            after = causes[row.value].after
+            yield f"{'':13}{_place(row)}: {row.local:.1e}, repaired {after:.1e}"
+        if known := causes[rows[0].value].known:
+            yield f"{'':13}known: {known}"
+    for row in list(first.values())[:_MOST]:
+        if row.value not in causes:
+            yield f"  {'converter':<11}{_place(row)}: no cause found"
+            yield f"{'':13}{_measured(row, 'converter')}"
+
+
+def _cause_of(checked: Checked) -> Any:
+    return lambda row: str(checked.causes[row.value])
+
+
+def _place(row: Row) -> str:
+    inside = row.node.modules[-1] if row.node.modules else ""
+    where = ", ".join(filter(None, (inside, row.node.source)))
+    return f"{row.kind} {row.value} ({where})" if where else f"{row.kind} {row.value}"
+
+
+def _measured(row: Row, what: str) -> str:
+    error, floor = {
+        "converter": (row.local, row.floor),
+        "precision": (row.rounded, row.rounded_floor),
+        "runtime": (row.device_local, row.device_floor),
+    }[what]
+    return f"off by {error:.1e}, of which rounding explains {floor:.1e}"
+
+
+def _outputs(checked: Checked) -> Iterator[str]:
+    for name, error in checked.outputs.items():
+        device = checked.device_outputs.get(name)
+        also = "" if device is None else f", on the device {device:.1e}"
+        yield f"  {'output':<11}{name}: {error:.1e}{also}"
+
+
+def _compared(checked: Checked) -> Iterator[str]:
+    yield ""
+    yield f"  compared: {checked.coverage}"
+    if checked.device_coverage is not None:
+        yield f"  on the device: {checked.device_coverage}"
+    yield from _some("not compared, no value in the program", checked.unplaced)
+    yield from _some("not compared, edges", checked.coverage.edges.left)
+    yield from _some("not compared, parameters", checked.coverage.parameters.left)
+    missing = [f"{each.name} ({each.reason})" for each in checked.missing]
+    yield from _some("the device gave nothing for", missing)
+    yield from _some("by coremltools' constant folding", checked.inferred)
+
+
+def _some(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        rest = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+        yield f"  {what}: {', '.join(names[:_MOST])}{rest}"
+
+
+def checked_to_dict(checked: Checked) -> dict[str, Any]:
+    """Everything, as JSON values; numbers that JSON has not are null."""
+    return {
+        "holds": checked.holds,
+        "package": str(checked.package),
+        "precision": checked.precision,
+        "runners": list(checked.runners),
+        "causes": [_cause(name, cause) for name, cause in checked.causes.items()],
+        "operations": [_operation(row) for row in checked.rows],
+        "outputs": {name: _number(error) for name, error in checked.outputs.items()},
+        "device_outputs": {name: _number(error) for name, error in checked.device_outputs.items()},
+        "states": {name: _number(error) for name, error in checked.states.items()},
+        "coverage": _coverage(checked.coverage),
+        "device_coverage": _coverage(checked.device_coverage),
+        "missing": [{"name": each.name, "reason": each.reason} for each in checked.missing],
+        "unplaced": list(checked.unplaced),
+        "inferred": list(checked.inferred),
+    }
+
+
+def _cause(value: str, cause: Any) -> dict[str, Any]:
+    names = ("operation", "kind", "argument", "has", "should", "known")
+    said = {name: getattr(cause, name) for name in names}
+    return {"value": value, **said, "before": _number(cause.before), "after": _number(cause.after)}
+
+
+def _operation(row: Row) -> dict[str, Any]:
+    return {
+        "step": row.step,
+        "node": row.node.name,
+        "target": row.node.target,
+        "module": row.node.modules[-1] if row.node.modules else "",
+        "source": row.node.source,
+        "value": row.value,
+        "kind": row.kind,
+        "precision": row.precision,
+        "wrong_by": _wrong_by(row),
+        "missing": row.missing,
+        **{
+            name: _number(getattr(row, name))
+            for name in (
+                "error",
+                "local",
+                "floor",
+                "rounded",
+                "rounded_floor",
+                "device_error",
+                "device_local",
+                "device_floor",
+            )
+        },
+    }
+
+
+def _wrong_by(row: Row) -> list[str]:
+    sides = {
+        "converter": row.by_converter,
+        "precision": row.by_precision,
+        "runtime": row.by_runtime,
+    }
+    return [who for who, wrong in sides.items() if wrong]
+
+
+def _coverage(coverage: Any) -> Any:
+    if coverage is None:
+        return None
+    return {
+        name: {"compared": share.compared, "total": share.total, "left": list(share.left)}
+        for name in ("modules", "parameters", "edges")
+        for share in (getattr(coverage, name),)
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

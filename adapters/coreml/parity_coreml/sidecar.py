@@ -1,0 +1,121 @@
+"""What lies beside a package: which of its values is which tensor of the torch module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from parity.errors import InputError
+from parity_coreml.exported import Node
+
+__all__ = ["Placed", "Sidecar", "Unplaced", "read_sidecar", "sidecar_path", "write_sidecar"]
+
+_FORMAT, _VERSION = "parity-coreml-sidecar", 1
+_MAX_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A value of the program that is a module's output.
+
+    Attributes:
+        path: of the module; `(root)` for the whole.
+        value: its name in the program.
+        node: the operation in torch that makes it.
+        slot: which of several outputs, as captures count them; empty for the first.
+        call: how often the module had run before in the same run.
+        calls: how often it runs in one run.
+        permutation: the axes of the program's value in the order of torch's; empty if they agree.
+    """
+
+    path: str
+    value: str
+    node: str
+    slot: str = ""
+    call: int = 0
+    calls: int = 1
+    permutation: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A module's output that the program has no value for, and why."""
+
+    path: str
+    reason: str
+    slot: str = ""
+    call: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """The map between a package and the module that it was converted from.
+
+    Attributes:
+        precision: float32, float16 or mixed.
+        inputs: names of the program's inputs, in the order of the module's arguments.
+        outputs: names of its outputs, in the order of the module's results.
+        nodes: torch's operations.
+        values: by handle, the values of the program that come from that operation, in order.
+        kinds: by name of a value, the type of the operation that makes it.
+        placed: module outputs with a value.
+        unplaced: module outputs without one.
+        states: names of the program's states -> the buffers that they are.
+        versions: of what converted it.
+    """
+
+    precision: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    values: dict[int, tuple[str, ...]]
+    kinds: dict[str, str]
+    placed: tuple[Placed, ...]
+    unplaced: tuple[Unplaced, ...] = ()
+    states: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    format: str = _FORMAT
+    version: int = _VERSION
+
+
+def sidecar_path(package: str | Path) -> Path:
+    """`model.mlpackage` -> `model.parity.json` beside it."""
+    return Path(package).with_suffix(".parity.json")
+
+
+def write_sidecar(sidecar: Sidecar, package: str | Path) -> None:
+    """Write it beside the package, in one step."""
+    path = sidecar_path(package)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=1))
+    partial.replace(path)
+
+
+def read_sidecar(package: str | Path) -> Sidecar:
+    """The sidecar of a package.
+
+    Raises:
+        InputError: there is none, or it is not one.
+    """
+    path = sidecar_path(package)
+    if not path.is_file():
+        raise InputError(
+            "the package has no sidecar, so nothing says which of its values is which module",
+            where=str(path),
+            hint="convert the module with `parity coreml convert`, which writes one",
+        )
+    if path.stat().st_size > _MAX_BYTES:
+        raise InputError("too large to be a sidecar", where=str(path))
+    try:
+        sidecar = msgspec.json.decode(path.read_bytes(), type=Sidecar)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not a sidecar: {error}", where=str(path)) from error
+    if (sidecar.format, sidecar.version) != (_FORMAT, _VERSION):
+        raise InputError(
+            f"a {sidecar.format} of version {sidecar.version}; this reads version {_VERSION}",
+            where=str(path),
+            hint="convert the package again",
+        )
+    return sidecar

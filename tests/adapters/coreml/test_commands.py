@@ -1,0 +1,80 @@
+"""`parity coreml ...` and `parity precision`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from parity.cli.main import parity
+from parity.errors import InputError
+
+MODEL = """
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(6, 8), nn.Linear(8, 6)
+
+    def forward(self, x):
+        return self.down(functional.gelu(self.up(x), approximate="tanh"))
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    (tmp_path / "small_net.py").write_text(MODEL)
+    np.save(tmp_path / "x.npy", np.linspace(-2, 2, 12, dtype=np.float32).reshape(2, 6))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(parity, arguments, standalone_mode=False)
+
+
+def converted():
+    done = run("coreml", "convert", "small_net:Net", "--array", "x=x.npy", "-o", "m.mlpackage")
+    assert "3 outputs of modules have a value" in done.output
+    assert done.return_value == 0
+
+
+def test_convert_check_repair_and_bundle(here):
+    converted()
+    checking = ("coreml", "check", "small_net:Net", "m.mlpackage", "--array", "x=x.npy")
+    found = run(*checking, "--repair", "fixed.mlpackage")
+    assert found.return_value == 1
+    assert "gelu.mode is EXACT; torch has TANH_APPROXIMATION, at 1 operation" in found.output
+    assert "known: coremltools 9.0 reads" in found.output
+    assert "compared: modules 3 of 3 (100 %), parameters 110 of 110 (100 %)" in found.output
+    fixed = run("coreml", "check", "small_net:Net", "fixed.mlpackage", "--array", "x=x.npy")
+    assert fixed.return_value == 0
+    as_json = run(*checking, "--json", "-")
+    assert json.loads(as_json.output)["causes"][0]["argument"] == "mode"
+    bundled = run("coreml", "bundle", "fixed.mlpackage", "--array", "x=x.npy", "-o", "bundle")
+    assert bundled.return_value == 0
+    assert (here / "bundle" / "bundle.json").is_file()
+
+
+def test_precision_prints_a_selector(here):
+    found = run("precision", "small_net:Net", "--array", "x=x.npy", "--target", "1e-2")
+    assert found.return_value == 0
+    assert "op_selector=lambda op: op.name not in set()" in found.output
+
+
+def test_the_table_of_operations(here):
+    assert "unsupported" in run("coreml", "ops").output
+
+
+def test_arrays_that_do_not_fit_say_what_does(here):
+    given = ("coreml", "convert", "small_net:Net", "--array", "y=x.npy", "-o", "m.mlpackage")
+    found = run(*given)
+    assert isinstance(found.exception, InputError)
+    assert "Net.forward takes x; got y" in str(found.exception)
