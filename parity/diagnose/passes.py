@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from parity.localize.candidate import Candidate
 from parity.localize.tape import Node, Span, Tape, refs_of
@@ -16,28 +16,28 @@ def lost_calls(tape: Tape, candidate: Candidate) -> list[Span]:
     present = {(key.path, key.phase) for key in (*candidate.rows, *candidate.mismatched)}
     paths = {path for path, _ in present}
     missing = {(key.path, key.phase) for key in candidate.missing} - present
+    shown: dict[str, list[Span]] = {}
+    for span in tape.spans:
+        if (span.path, span.phase) in present:
+            shown.setdefault(span.phase, []).append(span)
     found: list[Span] = []
     for span in tape.spans:
         if (span.path, span.phase) not in missing or span.path not in paths:
             continue
         inside = any(outer.start <= span.start and span.stop <= outer.stop for outer in found)
-        if inside or not span.phase or _shown_otherwise(tape, span, present):
+        if inside or not span.phase or _shown_otherwise(span, shown.get(span.phase, ())):
             continue
         if _leaves_something(tape, span):
             found.append(span)
     return found
 
 
-def _shown_otherwise(tape: Tape, span: Span, present: set[tuple[str, str]]) -> bool:
+def _shown_otherwise(span: Span, shown: Iterable[Span]) -> bool:
     """Whether the candidate shows what lies in a call, or around it: then it only is no tap."""
     return any(
-        (other.path, other.phase) in present
-        and (
-            (other.start <= span.start and span.stop <= other.stop)
-            or (span.start <= other.start and other.stop <= span.stop)
-        )
-        for other in tape.spans
-        if other.phase == span.phase
+        (other.start <= span.start and span.stop <= other.stop)
+        or (span.start <= other.start and other.stop <= span.stop)
+        for other in shown
     )
 
 

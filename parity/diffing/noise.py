@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from parity.align import TensorView
+from parity.diffing.near import near
 from parity.diffing.rows import Row
 from parity.diffing.source import FloorSource, TensorSource
 from parity.tolerance import Rule, dtype_floor
@@ -93,7 +95,11 @@ def row_floors(rows: Sequence[Row], reference: TensorSource, rules: Sequence[Rul
     )
     used, hint = [], ""
     if isinstance(reference, FloorSource):
-        hint = f"parity calibrate {reference.label}" if reference.can_calibrate else ""
+        hint = (
+            f"parity calibrate {shlex.quote(near(reference.label))}"
+            if reference.can_calibrate
+            else ""
+        )
         for precision in reference.floor_precisions:
             members = np.array([i for i, p in enumerate(precisions) if p == precision], np.int64)
             places = [_place(rows[i].left) for i in members.tolist()]

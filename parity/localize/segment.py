@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import cast
 
 import torch
 
@@ -121,13 +122,13 @@ class Segment:
         return min(max(floor, changed), _MOST_RAISED * floor)
 
     def _with(self, edits: Iterable[Edit]) -> Edits:
-        """The active edits and further ones, in front of them: those may be very many."""
+        """The active edits and further ones, in front of them: the active may be very many."""
         further: dict[int, list[Edit]] = {}
         for edit in edits:
             if edit.node not in further:
                 further[edit.node] = list(self.active.get(edit.node, ()))
             further[edit.node].append(edit)
-        return _Overlaid(further, self.active)
+        return ChainMap(further, cast("dict[int, list[Edit]]", self.active))
 
     def _floor_under(self, edits: Edits) -> float:
         unit = _HALF.get(self.precision)
@@ -275,33 +276,6 @@ class Segment:
 
     def _longest_sum(self) -> int:
         return max((_summed(self.tape, index) for index in self.nodes), default=1)
-
-
-class _Overlaid(Mapping[int, Sequence[Edit]]):
-    """Two mappings as one; where both have a key, the first counts."""
-
-    def __init__(self, first: Edits, second: Edits) -> None:
-        self._first, self._second = first, second
-
-    def __getitem__(self, node: int) -> Sequence[Edit]:
-        return self._first[node] if node in self._first else self._second[node]
-
-    def __contains__(self, node: object) -> bool:
-        return node in self._first or node in self._second
-
-    def __iter__(self) -> Iterator[int]:
-        yield from self._first
-        yield from (node for node in self._second if node not in self._first)
-
-    def __len__(self) -> int:
-        return len(self._second) + sum(node not in self._second for node in self._first)
-
-    def __bool__(self) -> bool:
-        return bool(self._first or self._second)
-
-    def get(self, node: int, default: Any = ()) -> Any:
-        """Without the exception that a mapping would raise and catch: most nodes have none."""
-        return self._first[node] if node in self._first else self._second.get(node, default)
 
 
 def _summed(tape: Tape, index: int) -> int:

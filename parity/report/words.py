@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 
 from parity.diffing import DiffResult, Outcome, Share, TapDiff
+from parity.diffing.near import near
 from parity.tolerance import Verdict
 
 __all__ = [
@@ -108,10 +108,7 @@ def first_line(result: DiffResult) -> str:
 
 def side(result: DiffResult, which: str) -> str:
     """Who ran, and where its tensors lie: `pocket-tts 4.0.1, torch, float32: reference.h5`."""
-    label = result.reference if which == "reference" else result.candidate
-    path = Path(label)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        label = str(path.relative_to(Path.cwd()))
+    label = near(result.reference if which == "reference" else result.candidate)
     facts = result.facts.get(which, {})
     known = [str(facts[name]) for name in ("implementation", "framework", "precision")
              if facts.get(name)]  # fmt: skip

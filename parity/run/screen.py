@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from parity.diffing.near import near
 from parity.report.console import MARKS, Screen
 from parity.report.diagnosis import DiagnosisScreen
 from parity.report.listening_console import ListeningScreen, speech_lines
@@ -85,14 +84,8 @@ def _speed(comparison: Comparison) -> Table:
 
 
 def _reports(comparison: Comparison) -> Text:
-    paths = ", ".join(_near(path) for path in comparison.reports.values())
+    paths = ", ".join(near(path) for path in comparison.reports.values())
     return Text(f"written: {paths}", style="dim")
-
-
-def _near(path: Path) -> str:
-    """`path` as seen from here, where that is shorter."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _heard(comparison: Comparison) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 import parity
 from parity.capture.isolated import capture_here
 from parity.diagnose import Grade, Verdict, diagnose
+from parity.diagnose.passes import lost_calls
 from parity.diagnose.token_lookup import token_ids
 from parity.localize import Reference
 from parity.tensors import Case, Role, TapPlan
@@ -169,3 +171,19 @@ def test_ids_are_found_only_where_every_row_is_in_the_table():
     assert token_ids(table[[4, 2, 9]][None], table) == (4, 2, 9)
     assert token_ids(table[[4, 2]] + 1.0, table) is None
     assert token_ids(torch.zeros(0, 5), table) is None
+
+
+def test_a_tap_missing_inside_a_pass_that_is_shown_is_no_missing_pass(tmp_path):
+    backend = TorchBackend(program=Program())
+    capture_here(backend, CASE, TapPlan(), tmp_path / "reference.h5")
+    tape = Reference.of_backend(backend, CASE, capture=tmp_path / "reference.h5").tape
+    keys = [tap.key for tap in tape.taps]
+
+    def lost(*dropped: str) -> set[str]:
+        gone = [key for key in keys if key.phase == "voice" and key.path in dropped]
+        rest = [key for key in keys if key not in gone]
+        shown = SimpleNamespace(rows=dict.fromkeys(rest), mismatched={}, missing=gone)
+        return {span.path for span in lost_calls(tape, shown)}
+
+    assert lost("model.reader") == set()
+    assert lost("model.reader", "model.reader.norm", "model.reader.mix") == {"model.reader"}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from parity.diffing import Outcome, diff
+from parity.diffing.near import near
 from parity.report.console import print_result
 from parity.report.machine import to_dict
 from parity.store import RecordFloors, open_capture, write_floors
@@ -152,3 +153,10 @@ def test_floors_of_the_candidate_are_none_of_the_reference(capture_of: CaptureOf
     port = calibrated(capture_of("port.h5", off(taps(), 1e-3)), 1.0, 1.0, 1.0)
     with open_capture(port) as capture:
         assert diff(taps(), capture).outcome is Outcome.BROKEN
+
+
+def test_a_path_below_this_folder_is_shown_from_here(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert near(tmp_path / "runs" / "reference.h5") == "runs/reference.h5"
+    assert near("/elsewhere/reference.h5") == "/elsewhere/reference.h5"
+    assert near("arrays in memory") == "arrays in memory"

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from parity.errors import InputError
+from parity_coreml.documents import read_document
 from parity_coreml.instrument import BATCH, Exposable, batches, exposable, instrument
 from parity_coreml.mil.values import Array
 from parity_coreml.package import Package
@@ -21,7 +22,6 @@ from parity_coreml.sidecar import Placed, Sidecar
 __all__ = ["Bundle", "BundleOutput", "read_bundle", "write_bundle"]
 
 _FORMAT, _VERSION = "parity-coreml-bundle", 1
-_MAX_BYTES = 64 << 20
 _PLAIN = re.compile(r"[A-Za-z0-9_.()\-]{1,180}")
 
 
@@ -166,18 +166,7 @@ def read_bundle(folder: str | Path) -> Bundle:
             where=str(folder),
             hint="`parity coreml bundle` writes a bundle",
         )
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError("too large to be a bundle's description", where=str(path))
-    try:
-        bundle = msgspec.json.decode(path.read_bytes(), type=Bundle)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a bundle: {error}", where=str(path)) from error
-    if (bundle.format, bundle.version) != (_FORMAT, _VERSION):
-        raise InputError(
-            f"a {bundle.format} of version {bundle.version}; this reads version {_VERSION}",
-            where=str(path),
-        )
-    return bundle
+    return read_document(path, Bundle, "a bundle", (_FORMAT, _VERSION))
 
 
 def _empty(folder: Path) -> None:

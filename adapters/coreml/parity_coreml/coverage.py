@@ -31,7 +31,7 @@ class Share:
     left: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        share = 100 * self.compared / self.total if self.total else 100.0
+        share = 100 * self.compared / self.total if self.total else 0.0
         # Rounded up it would hide what is missing.
         return f"{self.compared:,} of {self.total:,} ({int(share * 10) / 10:g} %)"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 
 from parity.errors import InputError
+from parity_coreml.documents import read_document
 from parity_coreml.exported import Node
 
 __all__ = ["Placed", "Sidecar", "Unplaced", "read_sidecar", "sidecar_path", "write_sidecar"]
 
 _FORMAT, _VERSION = "parity-coreml-sidecar", 1
-_MAX_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +106,6 @@ def read_sidecar(package: str | Path) -> Sidecar:
             where=str(path),
             hint="convert the module with `parity coreml convert`, which writes one",
         )
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError("too large to be a sidecar", where=str(path))
-    try:
-        sidecar = msgspec.json.decode(path.read_bytes(), type=Sidecar)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a sidecar: {error}", where=str(path)) from error
-    if (sidecar.format, sidecar.version) != (_FORMAT, _VERSION):
-        raise InputError(
-            f"a {sidecar.format} of version {sidecar.version}; this reads version {_VERSION}",
-            where=str(path),
-            hint="convert the package again",
-        )
-    return sidecar
+    return read_document(
+        path, Sidecar, "a sidecar", (_FORMAT, _VERSION), "convert the package again"
+    )

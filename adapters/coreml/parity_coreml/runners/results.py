@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import msgspec
 import numpy as np
 
 from parity.errors import InputError
 from parity_coreml.bundle import read_bundle
+from parity_coreml.documents import read_document
 from parity_coreml.mil.values import Array
 from parity_coreml.missing import Missing
 from parity_coreml.package import Package
@@ -19,7 +19,6 @@ from parity_coreml.runners.protocol import Ran, Step
 __all__ = ["Results", "ResultsRunner", "read_results"]
 
 _FORMAT, _VERSION = "parity-coreml-results", 1
-_MAX_BYTES = 64 << 20
 _MAX_TENSOR_BYTES = 16 << 30
 
 
@@ -194,18 +193,7 @@ def read_results(folder: str | Path) -> Results:
             where=str(folder),
             hint="run the harness on the bundle again",
         )
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError("too large to be a description of results", where=str(path))
-    try:
-        results = msgspec.json.decode(path.read_bytes(), type=Results)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a description of results: {error}", where=str(path)) from error
-    if (results.format, results.version) != (_FORMAT, _VERSION):
-        raise InputError(
-            f"a {results.format} of version {results.version}; this reads version {_VERSION}",
-            where=str(path),
-        )
-    return results
+    return read_document(path, Results, "a description of results", (_FORMAT, _VERSION))
 
 
 def _inside(folder: Path, file: str) -> Path:
