@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parity.align import Rename, align
@@ -55,6 +55,7 @@ def test_order_of_the_sequences_does_not_matter(run, ours, theirs, random) -> No
 
 @settings(max_examples=50, deadline=None)
 @given(PATHS, PATHS)
+@example(ours=[("a", 5)], theirs=[("a", 2)] * 4)
 def test_a_bijective_renaming_changes_nothing(run, ours, theirs) -> None:
     reference = made(run, ours, 1)
     plain = made(run, theirs, 2)
