@@ -12,13 +12,21 @@ from parity.errors import BackendError, ConfigError, InputError
 from parity.tensors import Case, Role, TapPlan
 from parity_coreml.mil.values import Array
 from parity_coreml.package import Package, open_package
-from parity_coreml.runners import DeviceRunner, EvaluatorRunner, Ran, ResultsRunner, Runner, Step
+from parity_coreml.runners import (
+    DeviceRunner,
+    EvaluatorRunner,
+    Ran,
+    RemoteRunner,
+    ResultsRunner,
+    Runner,
+    Step,
+)
 from parity_coreml.sidecar import read_sidecar
 
 __all__ = ["CoreMLBackend", "make_runner", "steps_of"]
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_RUNNERS = ("evaluator", "device", "results")
+_RUNNERS = ("evaluator", "device", "remote", "results")
 
 
 class CoreMLBackend:
@@ -33,6 +41,8 @@ class CoreMLBackend:
         runner: str = "",
         precision: str = "declared",
         compute_units: str = "all",
+        device: str = "",
+        team: str = "",
         bundle: str | Path | None = None,
         results: str | Path | None = None,
         values: bool | str = False,
@@ -51,6 +61,8 @@ class CoreMLBackend:
             chosen,
             precision=precision,
             compute_units=compute_units,
+            device=device,
+            team=team,
             bundle=bundle,
             results=results,
         )
@@ -127,6 +139,8 @@ def make_runner(
     *,
     precision: str = "declared",
     compute_units: str = "all",
+    device: str = "",
+    team: str = "",
     bundle: str | Path | None = None,
     results: str | Path | None = None,
 ) -> Runner:
@@ -139,6 +153,8 @@ def make_runner(
         return EvaluatorRunner(precision)
     if name == "device":
         return DeviceRunner(compute_units)
+    if name == "remote":
+        return RemoteRunner(device, compute_units, team)
     if name == "results":
         if bundle is None or results is None:
             raise ConfigError("results need the options bundle and results", where="coreml")

@@ -84,6 +84,8 @@ def convert(
 @click.option("--bundle", type=_PATH, help="The bundle that the results are of.")
 @click.option("--results", type=_PATH, help="What a harness brought back: the third side.")
 @click.option("--device", metavar="UNITS", help="Run Core ML here: all, cpuOnly, ... On a Mac.")
+@click.option("--remote", metavar="NAME", help="With --device: on the iPhone or iPad called NAME.")
+@click.option("--team", default="", help="With --remote: the team that signs coremltools' app.")
 @click.option("--repair", type=_PATH, help="Write a package without the faults that have a cause.")
 @_json
 def check(program: str, package: Path, json_: str | None, repair: Path | None, **given: Any) -> int:
@@ -195,13 +197,22 @@ def _ran(package: Path, steps: Any, given: dict[str, Any]) -> Any:
     from parity_coreml.package import open_package  # noqa: PLC0415
     from parity_coreml.sidecar import read_sidecar  # noqa: PLC0415
 
-    bundle, results, device = given["bundle"], given["results"], given["device"]
-    if device is None and results is None:
+    results, units, remote = given["results"], given["device"], given["remote"]
+    if units is None and remote is None and results is None:
         return None
-    if device is not None and results is not None:
-        raise ConfigError("name --device or --results, not both", where="parity coreml check")
-    kind = "device" if results is None else "results"
-    runner = make_runner(kind, compute_units=device or "all", bundle=bundle, results=results)
+    if results is not None and (units is not None or remote is not None):
+        raise ConfigError(
+            "name --device, with or without --remote, or --results", where="parity coreml check"
+        )
+    kind = "results" if results is not None else "device" if remote is None else "remote"
+    runner = make_runner(
+        kind,
+        compute_units=units or "all",
+        device=remote or "",
+        team=given["team"],
+        bundle=given["bundle"],
+        results=results,
+    )
     names = read_sidecar(package).inputs
     inputs = [dict(zip(names, (each.numpy() for each in step), strict=True)) for step in steps]
     return runner.run(open_package(package), inputs)

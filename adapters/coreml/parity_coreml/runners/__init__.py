@@ -1,8 +1,9 @@
-"""What runs a package: the evaluator anywhere, Core ML on a Mac, or a harness elsewhere."""
+"""What runs a package: the evaluator, Core ML on a Mac or at its cable, or a harness elsewhere."""
 
 from parity_coreml.runners.device import DeviceRunner
 from parity_coreml.runners.evaluate import EvaluatorRunner
 from parity_coreml.runners.protocol import UNITS, Ran, Runner, Step
+from parity_coreml.runners.remote import RemoteRunner
 from parity_coreml.runners.results import ResultsRunner
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "DeviceRunner",
     "EvaluatorRunner",
     "Ran",
+    "RemoteRunner",
     "ResultsRunner",
     "Runner",
     "Step",

@@ -18,7 +18,7 @@ from parity_coreml.package import Package
 from parity_coreml.quiet import coremltools, quietly
 from parity_coreml.runners.protocol import UNITS, Ran, Step
 
-__all__ = ["DeviceRunner", "predict_batches"]
+__all__ = ["DeviceRunner", "compute_unit", "predict_batches"]
 
 
 class DeviceRunner:
@@ -34,11 +34,7 @@ class DeviceRunner:
     """
 
     def __init__(self, compute_units: str = "all", batch: int = BATCH) -> None:
-        if compute_units not in UNITS:
-            raise ConfigError(
-                f"no such compute units: {compute_units!r}; there are {', '.join(UNITS)}",
-                where="compute_units",
-            )
+        self._unit = compute_unit(compute_units)
         if platform.system() != "Darwin":
             raise BackendError(
                 f"Core ML runs on a Mac; this is {platform.system()}",
@@ -71,9 +67,21 @@ class DeviceRunner:
 
     def _load(self, path: Path) -> Any:
         ct = coremltools()
-        units = dict(zip(UNITS, ("ALL", "CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE"), strict=True))
         with quietly():
-            return ct.models.MLModel(str(path), compute_units=ct.ComputeUnit[units[self._units]])
+            return ct.models.MLModel(str(path), compute_units=ct.ComputeUnit[self._unit])
+
+
+def compute_unit(name: str) -> str:
+    """What coremltools calls the compute units of that name.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if name not in UNITS:
+        raise ConfigError(
+            f"no such compute units: {name!r}; there are {', '.join(UNITS)}", where="compute_units"
+        )
+    return ("ALL", "CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE")[UNITS.index(name)]
 
 
 def predict_batches(
