@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
+from tests_families import causes, draw
 from torch import nn
 from torch.nn import functional
 
@@ -21,29 +21,9 @@ from parity.diagnose.families import (
     sampling,
     schedule,
 )
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-def _propose(view: View) -> Iterator[Hypothesis]:
-    for family in (adaln, chunks, conditioning, constants, graph, residual, sampling, schedule):
-        yield from family.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", _propose)
-
-
-def causes(found: list) -> set[str]:
-    firsts = [one.group.first for x in found for one in x.trial.chosen]
-    return {f"{first.family}.{first.parameter}" for first in firsts}
-
-
-def draw(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+FAMILIES = (adaln, chunks, conditioning, constants, graph, residual, sampling, schedule)
 
 
 class Modulated(nn.Module):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,23 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 from parity.diagnose.families import attention, cache, head_merge, heads, mask
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
 DIM, HEADS, SIZE = 24, 4, 6
-ALL = (attention, cache, head_merge, heads, mask)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other family, which might say the same under its name."""
-
-    def everything(view: View) -> Iterator[Hypothesis]:
-        for family in ALL:
-            yield from family.propose(view)
-
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", everything)
+FAMILIES = (attention, cache, head_merge, heads, mask)
 
 
 def data(*shape: int, seed: int = 3) -> Tensor:

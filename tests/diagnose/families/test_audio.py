@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,23 +12,12 @@ from torch.nn import functional
 
 from parity.diagnose.engine import Explained
 from parity.diagnose.families import audio, audio_log, loudness, samples
-from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.mel import Bank, filters, recognise
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
 Explain = Callable[..., list[Explained]]
 BANK = Bank("slaney", True, 16000.0, 60.0, 7600.0, 129, 20)
-
-
-def _mine(view: View) -> Iterator[Hypothesis]:
-    for family in (audio, audio_log, loudness, samples):
-        yield from family.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", _mine)
+FAMILIES = (audio, audio_log, loudness, samples)
 
 
 class Frontend(nn.Module):

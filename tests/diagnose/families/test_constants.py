@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
+from tests_families import causes
 from torch import nn
 
 from parity.capture import tap
 from parity.diagnose.families import constants, graph, pooling, signature
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-def _propose(view: View) -> Iterator[Hypothesis]:
-    for family in (constants, graph, pooling, signature):
-        yield from family.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", _propose)
+FAMILIES = (constants, graph, pooling, signature)
 
 
 def given() -> Tensor:
     return torch.randn(3, 7, 6, generator=torch.Generator().manual_seed(4)) * 0.02 + 0.01
-
-
-def causes(found: list) -> set[str]:
-    firsts = [one.group.first for x in found for one in x.trial.chosen]
-    return {f"{first.family}.{first.parameter}" for first in firsts}
 
 
 def value(found: list) -> float | None:

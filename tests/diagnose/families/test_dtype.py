@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,20 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from parity.diagnose.families import dtype, dtype_weights
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-def both(view: View) -> Iterator[Hypothesis]:
-    yield from dtype.propose(view)
-    yield from dtype_weights.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", both)
+FAMILIES = (dtype, dtype_weights)
 
 
 class Block(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 
 import pytest
 import torch
@@ -15,11 +14,7 @@ from parity.diagnose.families import embedding
 Tensor = torch.Tensor
 IDS = torch.tensor([[4, 9, 2, 0, 7, 7, 3, 0]])
 OTHER = torch.tensor([[4, 11, 2, 0, 7, 5, 3, 0]])
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", embedding.propose)
+FAMILIES = (embedding,)
 
 
 class Embed(nn.Module):

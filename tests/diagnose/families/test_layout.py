@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
+from tests_families import causes_in_order
 from torch import nn
 from torch.nn import functional
 
 from parity.diagnose.axes import Run, runs_of
 from parity.diagnose.engine import Explained
 from parity.diagnose.families import layout, preprocess, resize
-from parity.diagnose.hypothesis import Hypothesis
 from parity.diagnose.resampling import RULES, resample
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
 Explain = Callable[..., list[Explained]]
-
-
-def _mine(view: View) -> Iterator[Hypothesis]:
-    for family in (layout, preprocess, resize):
-        yield from family.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", _mine)
-
-
-def causes(found: list[Explained]) -> list[str]:
-    return [
-        f"{c.group.first.family}.{c.group.first.parameter}" for f in found for c in f.trial.chosen
-    ]
+FAMILIES = (layout, preprocess, resize)
 
 
 class Tokens(nn.Module):
@@ -80,7 +63,7 @@ def tokens_port(
 )
 def test_tokens(explain: Explain, fault: dict[str, bool], cause: str | None) -> None:
     found = explain(TOKENS, lambda x: tokens_port(x, **fault), (MAP,))
-    assert causes(found) == ([cause] if cause else [])
+    assert causes_in_order(found) == ([cause] if cause else [])
 
 
 class Picture(nn.Module):
@@ -133,7 +116,7 @@ def picture_port(
 )
 def test_picture(explain: Explain, fault: dict[str, object], cause: str | None) -> None:
     found = explain(PICTURE, lambda x: picture_port(x, **fault), (PIXELS,))  # type: ignore[arg-type]
-    assert causes(found) == ([cause] if cause else [])
+    assert causes_in_order(found) == ([cause] if cause else [])
     if "divisor" in fault:
         assert found[0].trial.chosen[0].value == pytest.approx(256)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,21 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from parity.diagnose.families import norm, norm_affine
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-def everything(view: View) -> Iterator[Hypothesis]:
-    yield from norm.propose(view)
-    yield from norm_affine.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other family, which might say the same under its name."""
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", everything)
+FAMILIES = (norm, norm_affine)
 
 
 def cause(found: list) -> str:

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
+from tests_families import causes
 from torch import nn
 from torch.nn import functional
 
 from parity.capture import tap
 from parity.diagnose.families import chunks, constants, graph, order, residual, sources
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-def _propose(view: View) -> Iterator[Hypothesis]:
-    for family in (chunks, constants, graph, order, residual, sources):
-        yield from family.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", _propose)
+FAMILIES = (chunks, constants, graph, order, residual, sources)
 
 
 def given() -> Tensor:
     return torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(1)) * 2 + 0.3
-
-
-def causes(found: list) -> set[str]:
-    firsts = [one.group.first for x in found for one in x.trial.chosen]
-    return {f"{first.family}.{first.parameter}" for first in firsts}
 
 
 class Stages(nn.Module):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,20 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from parity.diagnose.families import positional, relative
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-def both(view: View) -> Iterator[Hypothesis]:
-    yield from positional.propose(view)
-    yield from relative.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", both)
+FAMILIES = (positional, relative)
 
 
 def angles(t: Tensor, n: int, theta: float = 1e4, *, shift: int = 0, scale: float = 1.0) -> Tensor:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
 from parity.diagnose.families import recurrent
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other family, which might say the same under its name."""
-
-    def everything(view: View) -> Iterator[Hypothesis]:
-        yield from recurrent.propose(view)
-
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", everything)
+FAMILIES = (recurrent,)
 
 
 def cause(found: list) -> str:

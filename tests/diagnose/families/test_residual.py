@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
+from tests_families import causes
 from torch import nn
 from torch.nn import functional
 
 from parity.capture import tap
 from parity.diagnose.families import chunks, constants, graph, order, residual, sources
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
-
-
-def _propose(view: View) -> Iterator[Hypothesis]:
-    for family in (chunks, constants, graph, order, residual, sources):
-        yield from family.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", _propose)
+FAMILIES = (chunks, constants, graph, order, residual, sources)
 
 
 class Block(nn.Module):
@@ -103,11 +92,6 @@ CASES = [
     ("not_gated", "graph.omitted", None),
     ("unnormed", "norm.omitted", None),
 ]
-
-
-def causes(found: list) -> set[str]:
-    firsts = [one.group.first for x in found for one in x.trial.chosen]
-    return {f"{first.family}.{first.parameter}" for first in firsts}
 
 
 @pytest.mark.parametrize(("fault", "cause", "value"), CASES)

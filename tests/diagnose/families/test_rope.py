@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
 from parity.diagnose.families import rope, rope_tables
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
 Turn = Callable[[Tensor, Tensor], Tensor]
 SIZE = 16
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No other family, which might say the same under its name."""
-
-    def everything(view: View) -> Iterator[Hypothesis]:
-        yield from rope.propose(view)
-        yield from rope_tables.propose(view)
-
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", everything)
+FAMILIES = (rope, rope_tables)
 
 
 def angles(count: int, theta: float = 1e4, start: int = 0, scale: float = 1.0) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests_families import causes, draw
 from torch import nn
 from torch.nn import functional
 
@@ -13,15 +14,6 @@ from parity.capture import tap
 from parity.tensors import Role
 
 Tensor = torch.Tensor
-
-
-def causes(found: list) -> set[str]:
-    firsts = [one.group.first for x in found for one in x.trial.chosen]
-    return {f"{first.family}.{first.parameter}" for first in firsts}
-
-
-def draw(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def shifted(scores: Tensor) -> Tensor:

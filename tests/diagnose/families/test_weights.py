@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -19,22 +18,10 @@ from parity.diagnose.families import (
     weight_source,
     weights,
 )
-from parity.diagnose.hypothesis import Hypothesis
-from parity.diagnose.view import View
 
 Tensor = torch.Tensor
 Explain = Callable[..., list[Explained]]
 FAMILIES = (weights, weight_function, weight_lost, weight_norm, weight_order, weight_source)
-
-
-def _mine(view: View) -> Iterator[Hypothesis]:
-    for family in FAMILIES:
-        yield from family.propose(view)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("parity.diagnose.engine"), "propose_all", _mine)
 
 
 class Layer(nn.Module):
