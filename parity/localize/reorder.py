@@ -23,6 +23,8 @@ Finish = Callable[[Tensor], Tensor]
 
 # The most terms in a block of a long sum.
 _BLOCK = 32
+# How many partial sums of one kind are added up at most, one torch call each.
+_ADDITIONS = 1024
 # How many partial sums one operation may add up, in elements: a tenth of a second.
 PLAIN_LOOP = 1 << 27
 
@@ -50,14 +52,13 @@ def _other_order(node: Node, work: int) -> Callable[..., Tensor] | None:
     if getattr(node.function, "__name__", "") == "__rmatmul__":
         return None  # its operands come the other way round
     if node.name in {"mean", "sum"}:
-        return partial(_total, mean=node.name == "mean")
+        return partial(_total, work, mean=node.name == "mean")
     if node.name.startswith("conv_transpose"):
         return partial(_transposed_convolution, node.function, work)
     if node.name in {"conv1d", "conv2d", "conv3d"}:
         return partial(_convolution, node.function, work)
-    if node.name in _PRODUCTS:
-        return partial(_PRODUCTS[node.name], work)
-    return _ORDERS.get(node.name)
+    order = _ORDERS.get(node.name)
+    return None if order is None else partial(order, work)
 
 
 def _apply(order: Callable[..., Tensor], finish: Finish | None, given: Operands) -> Any:
@@ -120,9 +121,10 @@ def _sequential(parts: Any, start: Tensor | None = None) -> Tensor:
 
 
 def _parts(length: int, most: int = 16, size: int | None = None) -> list[slice]:
-    """`length` terms in blocks, the last first."""
+    """`length` terms in blocks, the last first; single terms as a loop takes them, the first."""
     size = size or max(1, min(_BLOCK, length // 2), -(-length // most))
-    return [slice(i, min(i + size, length)) for i in range(0, length, size)][::-1]
+    found = [slice(i, min(i + size, length)) for i in range(0, length, size)]
+    return found if size == 1 else found[::-1]
 
 
 def _convolution(  # noqa: PLR0917 - torch's signature
@@ -193,6 +195,7 @@ def _with_bias(total: Tensor, bias: Tensor | None, axes: int) -> Tensor:
 
 
 def _attention(  # noqa: PLR0917 - torch's signature
+    work: int,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -205,25 +208,32 @@ def _attention(  # noqa: PLR0917 - torch's signature
     if dropout_p or enable_gqa:
         raise ValueError("not covered")
     factor = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = _matmul(0, query * factor, key.transpose(-1, -2))
+    scores = _matmul(work, query * factor, key.transpose(-1, -2))
     if is_causal:
         scores = scores.masked_fill(~torch.ones_like(scores, dtype=torch.bool).tril(), -torch.inf)
     if attn_mask is not None:
         bits = attn_mask.dtype is torch.bool
         scores = scores.masked_fill(~attn_mask, -torch.inf) if bits else scores + attn_mask
-    shares = _softmax(scores, -1)
+    shares = _softmax(work, scores, -1)
     # Who may look at nothing gets nothing.
-    return _matmul(0, torch.nan_to_num(shares), value)
+    return _matmul(work, torch.nan_to_num(shares), value)
 
 
-def _softmax(input: Tensor, dim: int | None = None, *_: Any, **__: Any) -> Tensor:  # noqa: A002
+def _softmax(
+    work: int,
+    input: Tensor,  # noqa: A002
+    dim: int | None = None,
+    *_: Any,
+    **__: Any,
+) -> Tensor:
     if dim is None:
         raise ValueError("not covered")
     powers = torch.exp(input - input.amax(dim, keepdim=True))
-    return powers / _total(powers, dim, keepdim=True)
+    return powers / _total(work, powers, dim, keepdim=True)
 
 
-def _layer_norm(
+def _layer_norm(  # noqa: PLR0917 - torch's signature
+    work: int,
     input: Tensor,  # noqa: A002
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
@@ -232,13 +242,15 @@ def _layer_norm(
     *_: Any,
 ) -> Tensor:
     axes = tuple(range(-len(normalized_shape), 0))
-    centred = input - _total(input, axes, keepdim=True, mean=True)
-    found = centred / torch.sqrt(_total(centred * centred, axes, keepdim=True, mean=True) + eps)
+    centred = input - _total(work, input, axes, keepdim=True, mean=True)
+    variance = _total(work, centred * centred, axes, keepdim=True, mean=True)
+    found = centred / torch.sqrt(variance + eps)
     found = found if weight is None else found * weight
     return found if bias is None else found + bias
 
 
 def _rms_norm(
+    work: int,
     input: Tensor,  # noqa: A002
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
@@ -246,11 +258,34 @@ def _rms_norm(
 ) -> Tensor:
     axes = tuple(range(-len(normalized_shape), 0))
     small = torch.finfo(input.dtype).eps if eps is None else eps
-    found = input / torch.sqrt(_total(input * input, axes, keepdim=True, mean=True) + small)
+    squares = _total(work, input * input, axes, keepdim=True, mean=True)
+    found = input / torch.sqrt(squares + small)
     return found if weight is None else found * weight
 
 
+def _variance(
+    work: int,
+    input: Tensor,  # noqa: A002
+    dim: int | Sequence[int] | None = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    if isinstance(dim, bool):
+        raise ValueError("that is whether it is unbiased")
+    centred = input - _total(work, input, dim, keepdim=True, mean=True)
+    squares = _total(work, centred * centred, dim, keepdim=keepdim)
+    terms = input.numel() // max(squares.numel(), 1)
+    return squares / (terms - (float(unbiased) if correction is None else correction))
+
+
+def _deviation(work: int, *args: Any, **kwargs: Any) -> Tensor:
+    return torch.sqrt(_variance(work, *args, **kwargs))
+
+
 def _total(
+    work: int,
     input: Tensor,  # noqa: A002
     dim: int | Sequence[int] | None = None,
     keepdim: bool = False,
@@ -264,23 +299,26 @@ def _total(
     summed = sorted({axis % rank for axis in axes})
     kept = [axis for axis in range(rank) if axis not in summed]
     rows = input.permute(*kept, *summed).flatten(len(kept))
-    total = _sequential(rows[..., part].sum(-1) for part in _parts(rows.shape[-1], 64))
-    total = total / rows.shape[-1] if mean else total
+    terms = rows.shape[-1]
+    size = max(_block(terms, rows.numel() // max(terms, 1), work), -(-terms // _ADDITIONS))
+    total = _sequential(rows[..., part].sum(-1) for part in _parts(terms, size=size))
+    total = total / terms if mean else total
     for axis in summed if keepdim else ():
         total = total.unsqueeze(axis)
     return total
 
 
-_PRODUCTS: Mapping[str, Callable[..., Tensor]] = {
+# Each takes `work` first, then what torch's operation takes.
+_ORDERS: Mapping[str, Callable[..., Tensor]] = {
     "linear": _linear,
     "matmul": _matmul,
     "mm": _matmul,
     "bmm": _matmul,
     "addmm": _addmm,
-}
-_ORDERS: Mapping[str, Callable[..., Tensor]] = {
     "scaled_dot_product_attention": _attention,
     "softmax": _softmax,
     "layer_norm": _layer_norm,
     "rms_norm": _rms_norm,
+    "var": _variance,
+    "std": _deviation,
 }

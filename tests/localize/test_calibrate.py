@@ -345,6 +345,9 @@ SUMS: list[tuple[str, Callable[..., Tensor], tuple[object, ...]]] = [
     ("mean", lambda x: x.mean(-1, keepdim=True), ((4, 90),)),
     ("softmax", lambda x: torch.softmax(x, 0), ((90, 4),)),
     ("layer_norm", lambda x: F.layer_norm(x, x.shape[1:]), ((4, 5, 9),)),
+    ("var", lambda x: x.var(-1, keepdim=True), ((4, 90),)),
+    ("var", lambda x: x.var(0, False), ((90, 4),)),
+    ("std", lambda x: torch.std(x, dim=(0, 2), correction=0), ((4, 5, 90),)),
     ("conv1d", lambda x, w, b: F.conv1d(x, w, b, 2, 1), ((2, 12, 30), (8, 12, 5), (8,))),
     ("conv1d", lambda x, w: F.conv1d(x, w, groups=12), ((2, 12, 30), (12, 1, 5))),
     ("conv2d", lambda x, w: F.conv2d(x, w, padding="same"), ((2, 6, 9, 9), (8, 6, 3, 3))),
@@ -389,6 +392,17 @@ def test_another_order_is_the_same_sum(
             error = float((made.double() - exact).norm() / exact.norm())
             assert error < 1e-6
             assert name in {"mean", "softmax"} or not torch.equal(made, own)
+
+
+def test_sums_are_taken_term_by_term_as_a_loop_takes_them() -> None:
+    x = torch.randn(5, 700, generator=torch.Generator().manual_seed(5)) + 1
+    loop = torch.zeros(5)
+    for column in x.T:
+        loop = loop + column
+    tape = Reference.of_module(Calls(lambda x: x.sum(-1)), x).tape
+    (((edit,)),) = reorder.reordered(tape).values()
+    assert torch.equal(edit.apply(Operands((x, -1), {}, lambda: x)), loop)
+    assert not torch.equal(x.sum(-1), loop)
 
 
 def test_the_runs_of_a_precision() -> None:
