@@ -82,7 +82,8 @@ class OnnxBackend:
         values = [one.value for one in wanted]
         for part in expose(self._model, self._runtime, values, self._batch):
             recording.take(part, [one for one in wanted if one.value in part.values], sink)
-        said = {"remarks": recording.remarks, "skipped": str(lost)}
+        remarks = [words for words in (self._names.remark, recording.remarks) if words]
+        said = {"remarks": "; ".join(remarks), "skipped": str(lost)}
         sink.describe({name: words for name, words in said.items() if words})
 
     def _describe(self, sink: CaptureSink) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from parity.errors import ConfigError
 from parity_onnx.metadata import metadata_names, node_names
-from parity_onnx.model import Model
-from parity_onnx.names import Named, Names, names_path, read_names
+from parity_onnx.model import Model, structure
+from parity_onnx.names import ROOT, Named, Names, names_path, read_names
 
 __all__ = ["chosen_names"]
 
 _NONE = Names("none: the values keep their own")
+_SILENT = replace(
+    _NONE,
+    remark="nothing in the model says which module its values are of, so only its outputs are "
+    "recorded; the option `names` takes a map, such as the .parity.json of the model that this "
+    "one was made from",
+)
 
 
 def chosen_names(model: Model, names: str | Mapping[str, str]) -> Names:
@@ -33,8 +40,8 @@ def chosen_names(model: Model, names: str | Mapping[str, str]) -> Names:
     if names == "auto":
         beside = names_path(model.path)
         if beside.is_file():
-            return read_names(beside)
-        return metadata_names(graph) or node_names(graph) or _NONE
+            return _fitted(read_names(beside), model)
+        return metadata_names(graph) or node_names(graph) or _SILENT
     if names == "none":
         return _NONE
     if names in ("metadata", "nodes"):
@@ -46,7 +53,25 @@ def chosen_names(model: Model, names: str | Mapping[str, str]) -> Names:
                 hint="export it with torch.onnx.export(dynamo=True), or better parity_onnx.export",
             )
         return found
-    return read_names(Path(names))
+    return _fitted(read_names(Path(names)), model)
+
+
+def _fitted(names: Names, model: Model) -> Names:
+    """A map from a file, for this model: what the whole module returns are the outputs it has now.
+
+    Whoever adds a step at the end gives an output another name, and the old one stays inside.
+    """
+    if names.graph and names.graph != structure(model.proto.graph):
+        words = f"{model.path.name} has other nodes than the model that its names were written for"
+        names = replace(names, remark=f"{words}: they may be wrong where it was changed")
+    roots = [one for one in names.named if one.path == ROOT]
+    if sorted(one.value for one in roots) == sorted(model.outputs):
+        return names
+    others = tuple(one for one in names.named if one.path != ROOT)
+    if len(roots) == len(model.outputs):
+        pairs = zip(roots, model.outputs, strict=True)
+        others += tuple(replace(one, value=value) for one, value in pairs)
+    return replace(names, named=others)
 
 
 def _parsed(value: str, path: str) -> Named:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import nn
 
 from parity.errors import BackendError
+from parity_onnx.model import open_model, structure
 from parity_onnx.names import Names, names_path, write_names
-from parity_onnx.placing import place
+from parity_onnx.placing import Values, place
 
 __all__ = ["export"]
 
@@ -63,9 +63,11 @@ def export(
             hint="wrap the part to export in a module without data-dependent control flow, with "
             "states as arguments and results",
         ) from error
-    graph = onnx.load(str(path), load_external_data=False).graph
-    named, unnamed = place(module, made.exported_program, args, given, _values(graph))
-    names = Names("the export", named, unnamed)
+    model = open_model(Path(path))
+    graph = model.proto.graph
+    values = Values(_values(graph), model.outputs)
+    named, unnamed = place(module, made.exported_program, args, given, values)
+    names = Names("the export", named, unnamed, structure(graph))
     write_names(names, names_path(path))
     return names
 

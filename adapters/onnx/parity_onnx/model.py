@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import onnxruntime as ort
 
 from parity.errors import BackendError, ConfigError, InputError
 
-__all__ = ["Array", "Model", "Runtime", "Session", "open_model"]
+__all__ = ["Array", "Model", "Runtime", "Session", "open_model", "structure"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -168,6 +169,15 @@ def open_model(path: Path) -> Model:
         tuple(value for node in graph.node for value in node.output if value),
         frozenset(_inner(graph, top=True)),
     )
+
+
+def structure(graph: Any) -> str:
+    """A digest of what is computed from what by which operations; weights do not count."""
+    digest = blake2b(digest_size=16)
+    for node in graph.node:
+        digest.update(repr((node.op_type, list(node.input), list(node.output))).encode())
+    digest.update(repr([one.name for one in (*graph.input, *graph.output)]).encode())
+    return digest.hexdigest()
 
 
 def _dtype(value: Any) -> np.dtype[Any]:

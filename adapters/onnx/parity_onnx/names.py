@@ -52,11 +52,15 @@ class Names:
         origin: where it comes from, in words.
         named: module outputs with a value.
         unnamed: module outputs without one.
+        graph: digest of the graph's structure; empty where nobody wrote it down.
+        remark: what a reader of the report should know of it.
     """
 
     origin: str
     named: tuple[Named, ...] = ()
     unnamed: tuple[Unnamed, ...] = ()
+    graph: str = ""
+    remark: str = ""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -64,6 +68,7 @@ class _File(msgspec.Struct, frozen=True):
     version: int
     named: tuple[Named, ...]
     unnamed: tuple[Unnamed, ...] = ()
+    graph: str = ""
 
 
 def names_path(model: str | Path) -> Path:
@@ -74,7 +79,7 @@ def names_path(model: str | Path) -> Path:
 def write_names(names: Names, path: Path) -> None:
     """Write the map, in one step."""
     partial = path.with_suffix(".partial")
-    encoded = msgspec.json.encode(_File(_FORMAT, _VERSION, names.named, names.unnamed))
+    encoded = msgspec.json.encode(_File(_FORMAT, _VERSION, names.named, names.unnamed, names.graph))
     partial.write_bytes(msgspec.json.format(encoded, indent=1))
     partial.replace(path)
 
@@ -101,7 +106,7 @@ def read_names(path: Path) -> Names:
             where=str(path),
             hint="export the model again",
         )
-    return Names(f"the file {path.name}", file.named, file.unnamed)
+    return Names(f"the file {path.name}", file.named, file.unnamed, file.graph)
 
 
 def under(prefix: str, path: str) -> str:

@@ -86,7 +86,8 @@ class Recording:
         for number, (own, made) in enumerate(zip(self._plain, runs, strict=True)):
             for name in self._model.outputs:
                 off = _difference(own[name], made[name])
-                self._changed[name] = max(self._changed.get(name, 0.0), off)
+                if not off <= self._changed.get(name, 0.0):  # NaN is the largest
+                    self._changed[name] = off
             for one in named:
                 self._put(one, number, own.get(one.value, made.get(one.value)), sink)
 
@@ -116,7 +117,7 @@ class Recording:
     @property
     def remarks(self) -> str:
         """What a reader should know, in words; empty where there is nothing."""
-        changed = {name: off for name, off in self._changed.items() if not off <= 0}
+        changed = self._changed
         said = [*self._feeder.casts.values()]
         if changed:
             some = ", ".join(f"{name} by {off:.1e}" for name, off in list(changed.items())[:_FEW])

@@ -125,6 +125,34 @@ def test_the_untouched_output_is_recorded_and_a_changed_one_reported(
     assert "the model's own outputs (joined by 1.0e-03 of their size)" in sink.facts["remarks"]
 
 
+def test_an_output_that_turns_nan_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from parity_onnx.model import Session
+
+    run = Session.run
+
+    def failing_fusion(self: Session, feeds: Any) -> dict[str, Any]:
+        made = run(self, feeds)
+        return made if len(made) == 1 else made | {"joined": made["joined"] * np.float32("nan")}
+
+    monkeypatch.setattr(Session, "run", failing_fusion)
+    said = captured(small_model(tmp_path)).facts["remarks"]
+    assert "the model's own outputs (joined by nan of their size)" in said
+
+
+def test_a_model_that_names_no_module_says_what_to_do(tmp_path: Path) -> None:
+    model = small_model(tmp_path)
+    proto = onnx.load(str(model))
+    for number, node in enumerate(proto.graph.node):
+        node.name = f"fused/node_{number}"  # as optimisers write them: no path of modules
+    onnx.save(proto, str(model))
+    sink = captured(model)
+    assert [record.key.path for record in sink.records] == ["(root)"]
+    assert "says which module its values are of, so only its outputs" in sink.facts["remarks"]
+    assert "remarks" not in captured(model, names="none").facts
+
+
 def test_a_prefix_is_what_the_reference_calls_the_model(tmp_path: Path) -> None:
     sink = captured(
         small_model(tmp_path), prefix="net", plan=TapPlan(include=("net.encoder", "net"))
