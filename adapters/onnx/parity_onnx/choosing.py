@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from parity.errors import ConfigError
-from parity_onnx.metadata import metadata_names, node_names
+from parity_onnx.metadata import metadata_names
 from parity_onnx.model import Model, structure
 from parity_onnx.names import ROOT, Named, Names, names_path, read_names
+from parity_onnx.node_names import node_names
 
 __all__ = ["chosen_names"]
 
