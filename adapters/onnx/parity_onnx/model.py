@@ -147,24 +147,24 @@ def open_model(path: Path) -> Model:
     """Read a model.
 
     Raises:
-        InputError: it is not there, or is none.
+        InputError: it is not there, is none, or takes what is no tensor.
     """
     try:
         proto = onnx.load(str(path), load_external_data=False)
+        if proto.functions:
+            proto = onnx.inliner.inline_local_functions(proto)
     except Exception as error:  # protobuf's, which differ by its implementation
         raise InputError(
             f"no ONNX model can be read from it: {_first_line(error)}", where=str(path)
         ) from error
     if not proto.graph.output:
         raise InputError("is no ONNX model: it has no outputs", where=str(path))
-    if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
     graph = proto.graph
     stored = {one.name for one in graph.initializer}
     return Model(
         path,
         proto,
-        {one.name: _dtype(one) for one in graph.input if one.name not in stored},
+        {one.name: _dtype(one, path) for one in graph.input if one.name not in stored},
         tuple(one.name for one in graph.output),
         tuple(value for node in graph.node for value in node.output if value),
         frozenset(_inner(graph, top=True)),
@@ -180,7 +180,10 @@ def structure(graph: Any) -> str:
     return digest.hexdigest()
 
 
-def _dtype(value: Any) -> np.dtype[Any]:
+def _dtype(value: Any, path: Path) -> np.dtype[Any]:
+    if not value.type.tensor_type.elem_type:
+        words = f"its input {value.name!r} is no tensor, and a case holds nothing else"
+        raise InputError(words, where=str(path), hint="export the model with tensors as inputs")
     return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
 
 

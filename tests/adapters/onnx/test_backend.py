@@ -241,6 +241,29 @@ def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
             OnnxBackend(model=path)
 
 
+def test_a_model_that_takes_a_list_is_an_error(tmp_path: Path) -> None:
+    node = helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)
+    given = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    path = tmp_path / "list.onnx"
+    onnx.save(helper.make_model(helper.make_graph([node], "list", [given], [made])), str(path))
+    with pytest.raises(InputError, match="its input 'x' is no tensor"):
+        OnnxBackend(model=path)
+
+
+def test_functions_that_call_themselves_are_an_error(tmp_path: Path) -> None:
+    opset = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    again = helper.make_node("F", ["a"], ["b"], domain="own")
+    function = helper.make_function("own", "F", ["a"], ["b"], [again], opset)
+    ends = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "ab")
+    graph = helper.make_graph([again], "again", [next(ends)], [next(ends)])
+    path = tmp_path / "again.onnx"
+    model = helper.make_model(graph, opset_imports=opset, functions=[function], ir_version=9)
+    onnx.save(model, str(path))
+    with pytest.raises(InputError, match="must not be recursive"):
+        OnnxBackend(model=path)
+
+
 def test_local_functions_are_opened(tmp_path: Path) -> None:
     body = [
         helper.make_node("Abs", ["a"], ["b"], "/inner/Abs"),
