@@ -36,6 +36,7 @@ def align(
     read_reference: Callable[[TapRecord], Array] | None = None,
     read_candidate: Callable[[TapRecord], Array] | None = None,
     leave_unclear: bool = False,
+    turned: Sequence[Sequence[int]] = (),
 ) -> Alignment:
     """Say which tensor of the candidate, or part of one, stands beside which of the reference.
 
@@ -54,6 +55,8 @@ def align(
         read_candidate: gives the stored tensor of a candidate record.
         leave_unclear: with `auto`, taps between whose counterparts nothing decides stay without
             one, and a note says so.
+        turned: orders of axes into which a part of the candidate's tensors was brought when they
+            were recorded. Tensors that look the same in them may be left as they were.
 
     Raises:
         AlignmentError: two records have, or are renamed to, one name; or, with `auto`, taps of the
@@ -64,7 +67,7 @@ def align(
         raise ConfigError(f"{mode!r} is no mode of alignment", hint=f"one of {', '.join(MODES)}")
     ours, theirs = Side.of(reference), Side.of(candidate, renames, layouts)
     collector = Collector(ours, theirs)
-    settler = Settler(collector, Reader(read_reference, read_candidate))
+    settler = Settler(collector, Reader(read_reference, read_candidate), turned)
     matcher = Matcher(collector, settler)
     _note_unused(collector, renames, layouts)
     left = match_names(collector, matcher)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from math import isnan, nan
 
@@ -38,13 +39,16 @@ class Settler:
     Args:
         collector: takes what is chosen.
         reader: reads values where there is a choice.
+        turned: orders of axes that are known to occur in the candidate.
     """
 
-    def __init__(self, collector: Collector, reader: Reader) -> None:
+    def __init__(
+        self, collector: Collector, reader: Reader, turned: Sequence[Sequence[int]] = ()
+    ) -> None:
         self._collector = collector
         self._reader = reader
         self._unclear: list[tuple[Series, Series, Calls, tuple[Elementwise, ...]]] = []
-        self._orders: Counter[tuple[int, ...]] = Counter()
+        self._orders: Counter[tuple[int, ...]] = Counter(map(tuple, turned))
 
     def finish(self) -> None:
         """Settle what neither shapes nor values decided, as it was decided elsewhere."""

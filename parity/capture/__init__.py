@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from parity.capture.active import next_step, phase, tap
+from parity.capture.active import describe, next_step, phase, tap
 
 if TYPE_CHECKING:
     from parity.capture.environment import environment
@@ -23,6 +23,7 @@ __all__ = [
     "Recorder",
     "StoreSink",
     "Writer",
+    "describe",
     "environment",
     "next_step",
     "phase",

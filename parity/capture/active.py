@@ -7,13 +7,14 @@ function call and a comparison, and they load no array library.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 from parity.errors import InputError
 from parity.tensors import Role
 
-__all__ = ["Listener", "activate", "deactivate", "next_step", "phase", "tap"]
+__all__ = ["Listener", "activate", "deactivate", "describe", "next_step", "phase", "tap"]
 
 Value = TypeVar("Value")
 
@@ -31,6 +32,10 @@ class Listener(Protocol):
 
     def next_step(self) -> None:
         """Begin the next step of the calling thread's phase."""
+        ...
+
+    def describe(self, facts: Mapping[str, str]) -> None:
+        """State facts of the run."""
         ...
 
 
@@ -64,6 +69,16 @@ def next_step() -> None:
     """Begin the next step of the current phase; the first call begins step 0."""
     if _listener is not None:
         _listener.next_step()
+
+
+def describe(facts: Mapping[str, str]) -> None:
+    """State facts of the run in the recording that is on, for what records in place of a backend.
+
+    Args:
+        facts: as a backend states them: `remarks`, `skipped`, `implementation`.
+    """
+    if _listener is not None:
+        _listener.describe(facts)
 
 
 def activate(listener: Listener) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,10 @@ class Recorder:
     def next_step(self) -> None:
         """Begin the next step of the calling thread's phase."""
         self.begin_step(self.here.phase)
+
+    def describe(self, facts: Mapping[str, str]) -> None:
+        """State facts of the run."""
+        self.sink.describe(facts)
 
     def begin_step(self, phase: str) -> None:
         """Begin the next step of `phase`; its first is step 0."""

@@ -18,7 +18,14 @@ from parity.diffing.outcome import conclude
 from parity.diffing.result import DiffResult, DiffTable, Outcome
 from parity.diffing.rows import plan_rows
 from parity.diffing.selection import choose
-from parity.diffing.source import Array, ArraySource, CaptureSource, ModelSource, TensorSource
+from parity.diffing.source import (
+    Array,
+    ArraySource,
+    CaptureSource,
+    ModelSource,
+    TensorSource,
+    turned_axes,
+)
 from parity.diffing.table import Measured, build_table
 from parity.store import Capture, open_capture
 from parity.tensors import TapPlan, TapRecord
@@ -94,6 +101,7 @@ def diff(
         mode=mode,
         read_reference=_reader(sources[0]),
         read_candidate=_reader(sources[1]),
+        turned=turned_axes(sources[1]),
     )
     rows = plan_rows(*sources, chosen, alignment)
     table, measured = build_table(

@@ -12,7 +12,8 @@ from parity.metrics import digest, tensor_statistics
 from parity.store import Capture
 from parity.tensors import Role, TapKey, TapRecord, TensorSpec
 
-__all__ = ["Array", "ArraySource", "CaptureSource", "FloorSource", "ModelSource", "TensorSource"]
+__all__ = ["Array", "ArraySource", "CaptureSource", "FloorSource", "ModelSource", "TensorSource",
+           "turned_axes"]  # fmt: skip
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Bytes `(m,)` uint8; of each record the first byte, -1 for none, and the size: int64 `(n,)` each.
@@ -170,6 +171,17 @@ def _incomplete(label: str, capture: Capture) -> str:
         f"{label} is incomplete: its run did not come to an end after {len(capture.records):,} "
         "records, so what is missing at the end was perhaps never reached"
     )
+
+
+def turned_axes(source: TensorSource) -> list[tuple[int, ...]]:
+    """The fact `turned`: into which orders of axes a recorder brought some of its tensors.
+
+    Written as `0 2 1, 0 3 1 2`. What is no order of axes is passed over: files are other people's.
+    """
+    told = (source.facts.get("extra") or {}).get("turned")
+    words = [part.split() for part in told.split(",")] if isinstance(told, str) else []
+    found = [tuple(map(int, axes)) for axes in words if all(axis.isdecimal() for axis in axes)]
+    return [order for order in found if sorted(order) == list(range(len(order)))]
 
 
 def _remarks(label: str, capture: Capture) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from parity.backends import Backend
 from parity.capture import Options, Recorder, record
 from parity.diffing.rows import plan_rows
 from parity.diffing.selection import choose
-from parity.diffing.source import ArraySource, CaptureSource, TensorSource
+from parity.diffing.source import ArraySource, CaptureSource, TensorSource, turned_axes
 from parity.errors import BackendError, InputError
 from parity.localize.candidate import Candidate
 from parity.localize.tape import Graph, Tap, Tape
@@ -209,6 +209,7 @@ def match(
         mode=mode,
         read_reference=lambda record: ours.view(ours.capture.position(record)),
         read_candidate=_reader(theirs),
+        turned=turned_axes(theirs),
         # Of hundreds of taps a few that nobody can tell apart need not keep from looking.
         leave_unclear=True,
     )

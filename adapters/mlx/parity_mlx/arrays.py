@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_dtypes
 import mlx.core as mx
 import numpy as np
 
-__all__ = ["Array", "leaves", "taken", "to_mlx", "to_numpy"]
+__all__ = ["Array", "taken", "to_mlx", "to_numpy"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,18 +31,3 @@ def to_mlx(array: Array) -> mx.array:
     if array.dtype == ml_dtypes.bfloat16:
         return mx.array(array.view(np.uint16)).view(mx.bfloat16)
     return mx.array(array, mx.float64) if array.dtype == np.float64 else mx.array(array)
-
-
-def leaves(value: object, place: str = "") -> Iterator[tuple[str, mx.array]]:
-    """The arrays in a result, with the slots that captures of torch give them.
-
-    The first, or only one, has the empty slot: `(a, (b, c))` yields ``""``, ``"1.0"``, ``"1.1"``.
-    """
-    if isinstance(value, mx.array):
-        yield ("" if place == "0" else place), value
-    elif isinstance(value, (tuple, list)):
-        for i, child in enumerate(value):
-            yield from leaves(child, f"{place}.{i}" if place else str(i))
-    elif isinstance(value, Mapping):
-        for key, child in value.items():
-            yield from leaves(child, f"{place}.{key}" if place else str(key))

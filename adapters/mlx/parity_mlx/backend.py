@@ -7,18 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mlx.core as mx
-from mlx import nn
 
 from parity.backends import Capabilities, CaptureSink
 from parity.tensors import Case, Role, TapPlan
-from parity_mlx.arrays import taken, to_numpy
+from parity_mlx.arrays import Array, to_numpy
 from parity_mlx.channels import Channels
+from parity_mlx.hearing import Hearing
 from parity_mlx.listening import listening
 from parity_mlx.program import build_program
 
 __all__ = ["MlxBackend"]
-
-_FEW = 5  # names in a sentence
 
 
 class MlxBackend:
@@ -54,29 +52,25 @@ class MlxBackend:
 
     def capture(self, case: Case, plan: TapPlan, sink: CaptureSink) -> None:
         """Run `case` and record what `plan` wants."""
-        program, channels = self._program, Channels(self._channels)
+        program = self._program
         sink.describe({"framework": "mlx", "framework_version": version("mlx")})
         name = getattr(program, "name", "") or type(next(iter(program.modules.values()))).__name__
         sink.describe({"implementation": str(name), "device": _device()})
         sink.describe(dict(getattr(program, "facts", {})))
 
-        def heard(path: str, module: nn.Module, argument: object, slot: str, out: mx.array) -> None:
-            moved = channels.moves(path, module, argument, out)
-            if plan.wants_path(path, Role.OUTPUT):
-                sink.record(path, taken(out, moved=moved), role=Role.OUTPUT, slot=slot)
+        def wants(path: str) -> bool:
+            return plan.wants_path(path, Role.OUTPUT)
 
+        def record(path: str, slot: str, array: Array) -> None:
+            sink.record(path, array, role=Role.OUTPUT, slot=slot)
+
+        hearing = Hearing(Channels(self._channels), wants, record)
         mx.random.seed(case.seed)
-        with listening(program.modules, heard):
+        with listening(program.modules, hearing):
             for output, value in (program.run(case) or {}).items():
-                if plan.wants_path(output, Role.OUTPUT):
-                    sink.record(output, to_numpy(value), role=Role.OUTPUT)
-        if channels.moved:
-            sink.describe({"remarks": _moved(list(channels.moved))})
-
-
-def _moved(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _FEW:,} more" if len(paths) > _FEW else ""
-    return f"channels are moved from the last axis to the second at {', '.join(paths[:_FEW])}{more}"
+                if wants(output):
+                    record(output, "", to_numpy(value))
+        sink.describe(hearing.facts)
 
 
 def _device() -> str:

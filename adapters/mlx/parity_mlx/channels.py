@@ -25,12 +25,17 @@ class Channels:
 
     Args:
         rule: `auto`, `keep`, or globs over paths.
+
+    Attributes:
+        moved: the paths whose channels were moved.
+        ranks: how many axes their results have.
     """
 
     def __init__(self, rule: str | Sequence[str]) -> None:
         self._rule = rule
         self._last: dict[int, mx.array] = {}  # held, so that no identity is given out again
         self.moved: dict[str, None] = {}
+        self.ranks: set[int] = set()
 
     def moves(self, path: str, module: nn.Module, argument: object, result: mx.array) -> bool:
         """Whether the channels of `result`, of any shape, are last here and first in torch."""
@@ -43,6 +48,7 @@ class Channels:
         if last:
             self._last[id(result)] = result
             self.moved[path] = None
+            self.ranks.add(result.ndim)
         return last
 
     def _by_class(self, module: nn.Module, argument: object, result: mx.array) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import mlx.core as mx
 from mlx import nn
 
-from parity.capture import tap
+from parity.capture import describe, tap
 from parity.tensors import Role
-from parity_mlx.arrays import taken
+from parity_mlx.arrays import Array
 from parity_mlx.channels import Channels
+from parity_mlx.hearing import Hearing
 from parity_mlx.listening import listening
 
 __all__ = ["tapping"]
@@ -23,7 +23,7 @@ def tapping(
 ) -> Iterator[Channels]:
     """Record what the modules of `model` return, while a recording is on.
 
-        with parity.record("port.h5"), parity_mlx.in_place(model):
+        with parity.record("port.h5"), parity_mlx.tapping(model):
             model(x)
 
     Args:
@@ -35,9 +35,10 @@ def tapping(
     """
     chosen = Channels(channels)
 
-    def heard(path: str, module: nn.Module, argument: object, slot: str, result: mx.array) -> None:
-        moved = chosen.moves(path, module, argument, result)
-        tap(path, taken(result, moved=moved), role=Role.OUTPUT, slot=slot)
+    def record(path: str, slot: str, array: Array) -> None:
+        tap(path, array, role=Role.OUTPUT, slot=slot)
 
-    with listening({"": model} if isinstance(model, nn.Module) else dict(model), heard):
+    hearing = Hearing(chosen, lambda _path: True, record)
+    with listening({"": model} if isinstance(model, nn.Module) else dict(model), hearing):
         yield chosen
+    describe(hearing.facts)

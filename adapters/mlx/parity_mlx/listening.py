@@ -14,38 +14,39 @@ from typing import Any
 import mlx.core as mx
 from mlx import nn
 
-from parity_mlx.arrays import leaves
-
-__all__ = ["ROOT", "Heard", "listening", "module_paths"]
+__all__ = ["ROOT", "Heard", "listening", "modules_in"]
 
 ROOT = "(root)"  # as captures call a model without a name
 
-# Path, module, first argument, slot, result.
-Heard = Callable[[str, nn.Module, object, str, mx.array], None]
+# Path, module, first argument, result.
+Heard = Callable[[str, nn.Module, object, object], None]
+Found = dict[int, tuple[nn.Module, str]]
 
 
-def module_paths(model: nn.Module, prefix: str = "") -> dict[int, str]:
-    """The path of every module by its identity, named as torch would.
+def modules_in(model: nn.Module, prefix: str = "") -> Found:
+    """Every module with its path, by its identity, named as torch would.
 
     The list in an `nn.Sequential` has no name in torch: `net.layers.0` becomes `net.0`. A module
-    that is held twice has its first path.
+    that is held twice has its first path. MLX does not count what lies in tuples; it runs all
+    the same.
     """
-    found: dict[int, str] = {}
+    found: Found = {}
     _walk(model, prefix, found)
     return found
 
 
-def _walk(module: nn.Module, path: str, found: dict[int, str]) -> None:
+def _walk(module: nn.Module, path: str, found: Found) -> None:
     if id(module) in found:
         return
-    found[id(module)] = path or ROOT
-    for name, child in module.children().items():  # type: ignore[no-untyped-call]
+    found[id(module)] = module, path or ROOT
+    tuples = {name: held for name, held in module.items() if isinstance(held, tuple)}
+    for name, child in (module.children() | tuples).items():  # type: ignore[no-untyped-call]
         hidden = isinstance(module, nn.Sequential) and name == "layers"
         inner = path if hidden else f"{path}.{name}" if path else name
         _descend(child, inner, found)
 
 
-def _descend(value: object, path: str, found: dict[int, str]) -> None:
+def _descend(value: object, path: str, found: Found) -> None:
     if isinstance(value, nn.Module):
         _walk(value, path, found)
     elif isinstance(value, (list, tuple)):
@@ -58,7 +59,7 @@ def _descend(value: object, path: str, found: dict[int, str]) -> None:
 
 @contextmanager
 def listening(models: Mapping[str, nn.Module], heard: Heard) -> Iterator[None]:
-    """Call `heard` for every array that a module of `models` returns, until the end of the block.
+    """Call `heard` with what each module of `models` returns, until the end of the block.
 
     Compilation is off meanwhile: what runs compiled calls no module.
 
@@ -66,10 +67,11 @@ def listening(models: Mapping[str, nn.Module], heard: Heard) -> Iterator[None]:
         models: models by the name that their paths begin with.
         heard: told each result, in execution order.
     """
-    paths: dict[int, str] = {}
+    found: Found = {}
     for name, model in models.items():
-        paths = module_paths(model, name) | paths
-    classes = {type(one) for model in models.values() for _, one in model.named_modules()}  # type: ignore[no-untyped-call]
+        found = modules_in(model, name) | found
+    paths = {identity: path for identity, (_, path) in found.items()}
+    classes: set[Any] = {type(module) for module, _ in found.values()}
     before = {kind: vars(kind).get("__call__") for kind in classes if hasattr(kind, "__call__")}  # noqa: B004
     wrapped = {kind: _wrapped(kind.__call__, paths, heard) for kind in before}
     mx.disable_compile()
@@ -97,8 +99,7 @@ def _wrapped(inner: Callable[..., Any], paths: Mapping[int, str], heard: Heard) 
             result = inner(self, *args, **kwargs)
         finally:
             _running.discard(id(self))
-        for slot, leaf in leaves(result):
-            heard(path, self, args[0] if args else None, slot, leaf)
+        heard(path, self, args[0] if args else next(iter(kwargs.values()), None), result)
         return result
 
     return call

@@ -113,10 +113,12 @@ class _Module:
             if name not in case.arrays:
                 raise InputError(f"the case has no array {name!r}", where="inputs")
         arrays = {name: to_mlx(self._turned(name, a)) for name, a in case.arrays.items()}
-        in_order = len(arrays) == 1 or all(name.isdecimal() for name in arrays)
-        args, kwargs = (tuple(arrays.values()), {}) if in_order else ((), arrays)
+        args: tuple[mx.array, ...] = ()
+        if len(arrays) == 1 or all(name.isdecimal() for name in arrays):
+            in_order = sorted(arrays, key=int) if len(arrays) > 1 else arrays
+            args, arrays = tuple(arrays[name] for name in in_order), {}
         try:
-            inspect.signature(type(self._module).__call__).bind(self._module, *args, **kwargs)
+            inspect.signature(type(self._module).__call__).bind(self._module, *args, **arrays)
         except TypeError as error:
             raise InputError(
                 f"its arrays do not fit the call of {type(self._module).__name__}: {error}",
@@ -124,7 +126,7 @@ class _Module:
                 hint="name them after its parameters, or 0, 1, ... by position; or write a program "
                 "with a method run(case)",
             ) from error
-        self._module(*args, **kwargs)
+        self._module(*args, **arrays)
 
     def _turned(self, name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         axes = self._axes.get(name)

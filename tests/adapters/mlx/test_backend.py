@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from parity.tensors import Case, TensorSpec
 from parity_mlx import tapping
 from parity_mlx.arrays import to_mlx, to_numpy
 from parity_mlx.backend import MlxBackend
-from parity_mlx.listening import module_paths
+from parity_mlx.listening import modules_in
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
 CASE = Case("short", arrays={"x": X})
@@ -126,7 +127,7 @@ def test_other_models_of_the_same_classes_are_not_heard() -> None:
 def test_a_module_held_twice_has_one_path() -> None:
     model = Base()
     model.again = model.inner
-    assert sorted(module_paths(model).values()) == ["(root)", "inner"]
+    assert sorted(path for _, path in modules_in(model).values()) == ["(root)", "inner"]
 
 
 def test_channels_are_moved_where_torch_has_them_first() -> None:
@@ -144,6 +145,82 @@ def test_channels_are_moved_where_torch_has_them_first() -> None:
     kept = captured(model, case, inputs={"x": [0, 2, 3, 1]}, channels="keep")
     assert kept["0"].shape == (1, 6, 8, 4)
     assert "remarks" not in kept.facts
+
+
+def test_modules_in_tuples_and_results_without_arrays_are_told() -> None:
+    class Silent(nn.Module):
+        def __call__(self, x):
+            return None
+
+    class Held(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pair = (nn.Linear(4, 2), Silent())
+
+        def __call__(self, x):
+            x = super().__call__(x)
+            self.pair[1](x=x)
+            return self.pair[0](x)
+
+    sink = captured(Held)
+    assert [record.key.path for record in sink.records] == ["inner", "pair.0", "(root)"]
+    assert sink.facts["skipped"] == "pair.1 (it returned a NoneType, in which is no array)"
+
+
+def test_what_a_dataclass_holds_is_recorded_under_its_fields() -> None:
+    @dataclass
+    class Result:
+        y: mx.array
+        cache: dict[str, mx.array]
+
+    class Returning(Base):
+        def __call__(self, x):
+            y = super().__call__(x)
+            return Result(y, {"keys": y + 1})
+
+    keys = [str(record.key) for record in captured(Returning).records]
+    assert keys == ["inner:output#0", "(root):output.y#0", "(root):output.cache.keys#0"]
+
+
+def test_numbered_arrays_are_arguments_in_the_order_of_their_numbers() -> None:
+    class Difference(nn.Module):
+        def __call__(self, *x):
+            return x[2] - x[10]
+
+    arrays = {str(n): np.full((1, 2), n, np.float32) for n in (10, *range(10))}
+    found = captured(Difference, Case("eleven", arrays=arrays))["(root)"]
+    np.testing.assert_array_equal(found, [[-8, -8]])
+
+
+class Residual(nn.Module):
+    """A sum of its own, whose channels nobody follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(6, 6, 3, padding=1)
+
+    def __call__(self, x):
+        return x + self.conv(x)
+
+
+@pytest.mark.parametrize("steps", [6, 9])
+def test_a_square_result_that_is_not_followed_is_turned_by_its_values(
+    tmp_path: Path, steps: int
+) -> None:
+    port = nn.Sequential(Residual(), nn.Conv1d(6, 4, 1))
+    x = mx.random.normal((2, steps, 6), key=mx.random.key(0))
+    with parity.record(tmp_path / "port.h5"), tapping(port):
+        y = port.layers[0](x)
+        port.layers[1](y)
+    first = {"0": np.array(y).transpose(0, 2, 1)}
+    result = parity.diff(first, tmp_path / "port.h5")
+    assert result.outcome == "holds"
+    words = "candidate's 0 transposed by (0, 2, 1) into the reference's order of axes"
+    assert any(note.startswith(words) for note in result.notes)
+    assert any("channels are moved from the last axis" in note for note in result.notes)
+    # What is in neither order is a difference.
+    wrong = parity.diff({"0": first["0"][::-1].copy()}, tmp_path / "port.h5")
+    assert wrong.outcome == "broken"
 
 
 def test_one_line_records_a_port_in_place(tmp_path: Path) -> None:
