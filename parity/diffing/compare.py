@@ -77,7 +77,8 @@ def diff(
             reference's order.
         mode: `exact` matches by name, `auto` by order, shape and content.
         plan: which tensors of both sides take part; all by default.
-        allow_missing: globs over the taps that the candidate need not have.
+        allow_missing: globs over the taps that the candidate need not have, or over their
+            ports (`lstm:output.1`).
         output: path of the tap that is the model's output, for the report's first sentence.
         threads: to compare with; by default as many as pay (see `parity.metrics`).
         progress: called with how many of how many tensors are done.

@@ -60,7 +60,8 @@ def build_table(
         rows: in the order in which they shall appear.
         sources: the reference's and the candidate's tensors.
         tolerance: the rules to judge by.
-        allow_missing: globs over the taps that the candidate need not have.
+        allow_missing: globs over the taps that the candidate need not have, or over their
+            ports (`lstm:output.1`).
         threads: to compare with; by default as many as pay (see `parity.metrics`).
         progress: called with how many of how many tensors are done.
     """

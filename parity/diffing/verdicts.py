@@ -31,7 +31,8 @@ def decide_unmeasured(row: Row, allow_missing: Sequence[str], *, any_dtype: bool
 
     Args:
         row: one side of it is absent, the shapes differ, or a tensor was not stored.
-        allow_missing: globs over the taps that a candidate need not have.
+        allow_missing: globs over the taps that a candidate need not have, or over their
+            ports (`lstm:output.1`).
         any_dtype: whether differing element types are accepted here.
     """
     reference, candidate = row.reference, row.candidate
@@ -55,7 +56,8 @@ def dtype_reason(row: Row) -> str:
 
 
 def _missing(row: Row, allow_missing: Sequence[str]) -> Decision:
-    if any(fnmatchcase(row.key.path, pattern) for pattern in allow_missing):
+    names = row.key.path, f"{row.key.path}:{row.key.port}"
+    if any(fnmatchcase(name, pattern) for pattern in allow_missing for name in names):
         return Decision(Verdict.MISSING, ok=True, reason="")
     return Decision(
         Verdict.MISSING,

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from parity.gate.result import Failure, Forgiven, GateResult, Kind
 from parity.gate.words import NAMES, headline, line
 from parity.report.machine import xml_text
-from parity.report.words import first_line
+from parity.report.words import first_line, told
 from parity.report.words import headline as diff_headline
 from parity.run import Comparison
 
@@ -57,7 +57,7 @@ def _suite(root: ET.Element, comparison: Comparison, result: GateResult) -> tupl
     whole = ET.SubElement(suite, "testcase", classname=xml_text(name), name=WHOLE, time="0")
     _fill(whole, failures.pop("", []), listed.get(""))
     if diff is not None:
-        said = "\n".join(filter(None, (diff_headline(diff), first_line(diff))))
+        said = "\n".join(filter(None, (diff_headline(diff), first_line(diff), *told(diff))))
         ET.SubElement(whole, "system-out").text = xml_text(said)
     for path in dict.fromkeys((*paths, *failures)):
         case = ET.SubElement(suite, "testcase", classname=xml_text(name), name=xml_text(path),

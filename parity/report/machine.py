@@ -13,7 +13,7 @@ from parity.diagnose import Diagnosis
 from parity.diffing import DiffResult, ModelCoverage, TapDiff
 from parity.report.causes import summary
 from parity.report.diagnosis_json import diagnosis_to_dict
-from parity.report.words import first_line, headline, place
+from parity.report.words import NAMES, first_line, headline, place, told
 
 __all__ = ["to_csv", "to_dict", "to_json", "to_junit", "xml_text"]
 
@@ -100,7 +100,10 @@ def to_csv(result: DiffResult) -> str:
 def to_junit(
     result: DiffResult, diagnosis: Diagnosis | None = None, *, suite: str = "parity"
 ) -> str:
-    """JUnit XML with one test case a tap and port: it fails if any of its tensors does."""
+    """JUnit XML with one test case a tap and port: it fails if any of its tensors does.
+
+    Where one of them was not compared, and need not be, it is skipped and says so.
+    """
     groups: dict[tuple[str, str], list[TapDiff]] = defaultdict(list)
     for row in result:
         groups[row.key.path, row.key.port].append(row)
@@ -118,6 +121,10 @@ def to_junit(
         if bad:
             failure = ET.SubElement(case, "failure", message=xml_text(bad[0].reason))
             failure.text = xml_text("\n".join(f"{place(row)}: {row.reason}" for row in bad[:20]))
+        elif absent := [row for row in groups[path, port] if not row.metrics]:
+            said = f"not compared: {NAMES[absent[0].verdict]}, at {place(absent[0])}"
+            ET.SubElement(case, "skipped", message=xml_text(said))
+    root.set("skipped", str(len(root.findall("testcase/skipped"))))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -130,7 +137,12 @@ def _verdict_case(root: ET.Element, result: DiffResult, diagnosis: Diagnosis | N
     case.set("time", "0")
     ET.SubElement(case, "system-out").text = xml_text(
         "\n".join(
-            [headline(result), first_line(result), *([summary(diagnosis)] if diagnosis else [])]
+            [
+                headline(result),
+                first_line(result),
+                *([summary(diagnosis)] if diagnosis else []),
+                *told(result),
+            ]
         )
     )
 

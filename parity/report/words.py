@@ -22,6 +22,7 @@ __all__ = [
     "share_line",
     "share_words",
     "side",
+    "told",
     "worst_element",
 ]
 
@@ -53,7 +54,8 @@ def _headline(result: DiffResult) -> str:
     if result.outcome is Outcome.INVALID:
         return f"Nothing can be concluded: {result.because}"
     if result.outcome is Outcome.HOLDS:
-        taps = len({key.path for key in result.table.keys})
+        table = result.table
+        taps = len({key.path for key, done in zip(table.keys, table.compared, strict=True) if done})
         agree = f"{_many(result.compared, 'tensor')} at {_many(taps, 'tap')}"
         return f"Parity holds: {agree} agree.{_largest(result)}"
     there = np.array([spec is not None for spec in result.table.candidates], bool)
@@ -162,6 +164,12 @@ def model_line(result: DiffResult) -> str:
         "edges between taps": result.model.edges,
     }
     return ", ".join(share_words(share, what) for what, share in shares.items() if share.total)
+
+
+def told(result: DiffResult) -> list[str]:
+    """What is said besides the verdict: what of the model was compared, and the notes."""
+    line = model_line(result)
+    return [*([f"model compared: {line}"] if line else []), *map(printable, result.notes)]
 
 
 def share_words(share: Share, what: str) -> str:

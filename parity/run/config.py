@@ -145,7 +145,8 @@ class ToleranceConfig(_Table, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         preset: the rules to start from.
         rules: further rules, which go first; the first match wins.
-        allow_missing: glob patterns over taps that a candidate need not have.
+        allow_missing: glob patterns over taps that a candidate need not have, or over their
+            ports (`lstm:output.1`).
         calibrate: measure the noise floors on the reference, once a capture, and judge by them.
     """
 

@@ -71,7 +71,8 @@ def assert_parity(
             reference's order.
         mode: `exact` matches by name, `auto` by order, shape and content.
         plan: which tensors of both sides take part; all by default.
-        allow_missing: globs over the taps that the candidate need not have.
+        allow_missing: globs over the taps that the candidate need not have, or over their
+            ports (`lstm:output.1`).
         output: path of the tap that is the model's output.
         same_shapes: whether shapes must be equal where no layout is declared, rather than to be
             brought together; by default they must for tensors in memory, and need not for captures.

@@ -140,3 +140,18 @@ def test_what_a_backend_skipped_is_a_note(tmp_path: Path) -> None:
             parity.tap("a", np.arange(3.0))
     notes = parity.diff(tmp_path / "reference.h5", tmp_path / "port.h5").notes
     assert f"{tmp_path / 'port.h5'} has not recorded pool (it has no output)" in notes
+
+
+def test_one_result_of_several_may_be_allowed_to_be_missing(tmp_path: Path) -> None:
+    """Ports of recurrent layers often hand out no states."""
+    layer, x = nn.LSTM(3, 4), torch.ones(2, 3)
+    with torch.no_grad(), parity.record(tmp_path / "reference.h5", {"lstm": layer}, inputs=False):
+        y, _ = layer(x)
+    port = {"lstm": y.numpy()}
+    states = ["lstm:output.1.*"]
+    result = parity.diff(tmp_path / "reference.h5", port, allow_missing=states)
+    assert result.outcome == "holds"
+    assert result.model is not None
+    assert result.model.uncompared == {"lstm": "the candidate has no such tensor"}
+    other = parity.diff(tmp_path / "reference.h5", {"x": port["lstm"]}, allow_missing=states)
+    assert "lstm:output#0" in [str(row.key) for row in other.failures]

@@ -64,6 +64,33 @@ def test_junit_fails_the_taps_that_fail(broken: DiffResult) -> None:
     assert (suite.get("name"), suite.get("failures"), suite.get("errors")) == ("port", "3", "0")
 
 
+def test_what_was_not_compared_is_in_every_report() -> None:
+    """Allowed to be missing is not the same as compared."""
+    both = {"layer": np.arange(4.0), "output": np.arange(3.0)}
+    result = diff(both | {"folded": np.ones(2)}, both | {"own": np.ones(2)},
+                  allow_missing=["folded"])  # fmt: skip
+    assert headline(result).startswith("Parity holds: 2 tensors at 2 taps agree.")
+    note = "1 module is not compared, the candidate has no such tensor: folded"
+    assert note in result.notes
+    suite = ET.fromstring(render(result, "junit", title="port"))
+    said = {case.get("classname"): case.find("skipped") for case in suite.findall("testcase")}
+    skipped = {
+        name: element.get("message") for name, element in said.items() if element is not None
+    }
+    assert skipped == {
+        "folded": "not compared: missing in the candidate, at tap, call 0",
+        "own": "not compared: only in the candidate, at tap, call 0",
+    }
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "0", "2")
+    for form in ("junit", "markdown", "html"):
+        text = render(result, form, title="port")
+        assert note in text
+        assert "2 of 3 modules (66.6 %)" in text
+    assert json.loads(render(result, "json", title="port"))["model"]["uncompared"] == {
+        "folded": "the candidate has no such tensor"
+    }
+
+
 def test_junit_of_an_inconclusive_comparison_is_an_error() -> None:
     suite = ET.fromstring(render(diff({}, {}), "junit", title="port"))
     assert suite.get("errors") == "1"

@@ -22,6 +22,7 @@ from parity.report.words import (
     NAMES,
     counts_line,
     headline,
+    model_line,
     place,
     printable,
     share_line,
@@ -190,10 +191,13 @@ def _counts(result: DiffResult) -> list[dict[str, Any]]:
 
 
 def _facts(result: DiffResult) -> list[tuple[str, str]]:
+    of_the_model = model_line(result)
     return [
         ("reference", side(result, "reference")),
         ("candidate", side(result, "candidate")),
         ("verdicts", counts_line(result) or "none"),
+        ("coverage", share_line(result)),
+        *([("model compared", of_the_model)] if of_the_model else []),
         ("tolerance", f"{printable(result.tolerance)}; noise floors {result.floors.words}"),
     ]
 
