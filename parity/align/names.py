@@ -26,7 +26,8 @@ def match_names(collector: Collector, matcher: Matcher) -> tuple[list[Tap], list
     """Relate all taps whose names match.
 
     Equal names first; then a module's output and an explicit tap of its name; then taps whose
-    phases are named differently, or on one side not at all.
+    phases are named differently, or on one side not at all; then outputs of one module that have
+    names on one side and numbers on the other.
 
     Returns:
         The taps of the reference, and of the candidate, that are left.
@@ -45,6 +46,7 @@ def match_names(collector: Collector, matcher: Matcher) -> tuple[list[Tap], list
     for lenient in (False, True):
         if free and others:
             _across_phases(collector, matcher, free, others, loose=loose, lenient=lenient)
+    _by_number(collector, matcher, free, others)
     return list(free), list(others)
 
 
@@ -99,6 +101,61 @@ def _across_phases(
             del free[tap]
         for twin in twins:
             del others[twin]
+
+
+def _by_number(collector: Collector, matcher: Matcher, free: Free, others: Free) -> None:
+    """Match the outputs of a module that returns a dictionary here and a tuple there, in order."""
+    theirs = _by_module(others)
+    for module, taps in _by_module(free).items():
+        twins = theirs.get(module, [])
+        numbered = _numbers(taps) is not None, _numbers(twins) is not None
+        if len(taps) != len(twins) or numbered[0] is numbered[1]:
+            continue
+        pairs = list(zip(_in_order(taps), _in_order(twins), strict=True))
+        if not all(_fits(collector, *pair) for pair in pairs):
+            continue
+        for tap, twin in pairs:
+            matcher.relate_taps(tap, twin)
+            del free[tap], others[twin]
+            collector.matches.append(
+                TapMatch(
+                    str(Name(*tap)), _candidate_name(collector.candidate, twin), Evidence.ORDER
+                )
+            )
+        sides = ("candidate", "reference") if numbered[0] else ("reference", "candidate")
+        collector.notes.add(
+            f"outputs of {{taps}} have names in the {sides[0]} and numbers in the {sides[1]}: "
+            "matched in their order",
+            Name(*taps[0]),
+        )
+
+
+def _by_module(taps: Iterable[Tap]) -> dict[tuple[str, str], list[Tap]]:
+    found: dict[tuple[str, str], list[Tap]] = {}
+    for tap in taps:
+        if tap[1] is Role.OUTPUT:
+            found.setdefault((tap[0], tap[3]), []).append(tap)
+    return found
+
+
+def _numbers(taps: Iterable[Tap]) -> list[list[int]] | None:
+    """The slots as numbers, the empty one as 0; None where one is a name."""
+    words = [(slot or "0").split(".") for _, _, slot, _ in taps]
+    if not all(word.isdecimal() for slot in words for word in slot):
+        return None
+    return [[int(word) for word in slot] for slot in words]
+
+
+def _in_order(taps: list[Tap]) -> list[Tap]:
+    numbers = _numbers(taps)
+    if numbers is None:
+        return taps
+    return [tap for _, tap in sorted(zip(numbers, taps, strict=True), key=lambda pair: pair[0])]
+
+
+def _fits(collector: Collector, tap: Tap, twin: Tap) -> bool:
+    ours, theirs = collector.reference.series(tap), collector.candidate.series(twin)
+    return bool(elementwise(ours.shapes, theirs.shapes)) if len(ours) == len(theirs) else False
 
 
 def _by_port(taps: Iterable[Tap], *, lenient: bool) -> dict[tuple[str, Role, str], list[Tap]]:

@@ -168,3 +168,37 @@ def test_left_over_phases_that_do_not_explain_each_other_stay_apart(run, rng) ->
     assert list(result.pairs) == [(1, 1)]
     assert result.missing.tolist() == [0]
     assert result.extra.tolist() == [0]
+
+
+def outputs(run, **slots: np.ndarray):
+    made = run()
+    for slot, value in slots.items():
+        made.put("net", value, slot=slot.removeprefix("_"))
+    return made
+
+
+def test_a_dictionary_of_outputs_meets_a_tuple_in_order(run, rng) -> None:
+    x, y, z = rng.normal(size=4), rng.normal(size=4), rng.normal(size=(2, 3))
+    # The numbers count, and not in which order an engine gives them out.
+    numbered = outputs(run, _2=z, _=x, _1=y)
+    named = outputs(run, logits=x, hidden=y, cache=z)
+    for one, other, where in (
+        (named, numbered, "have names in the reference and numbers in the candidate"),
+        (numbered, named, "have names in the candidate and numbers in the reference"),
+    ):
+        result = one.against(other)
+        assert len(result.pairs) == 3
+        assert one.equal(other, result)
+        assert result.notes == (f"outputs of net {where}: matched in their order",)
+        assert {match.evidence for match in result.matches} == {Evidence.ORDER}
+
+
+def test_outputs_whose_number_or_shapes_differ_are_left(run) -> None:
+    x, z = np.zeros(4), np.zeros((2, 3))
+    reference = outputs(run, logits=x, cache=z)
+    for other in (
+        outputs(run, _=x),
+        outputs(run, _=z, _1=x),
+        outputs(run, scores=x, states=z),
+    ):
+        assert len(reference.against(other).pairs) == 0
