@@ -19,7 +19,8 @@ ADAPTER = Adapter(
         "model": "the .onnx file; external data beside it is found",
         "names": "which value is which module: `auto` (the default: the file that "
         "`parity_onnx.export` wrote, else the exporter's metadata, else the names of the nodes), "
-        "`metadata`, `nodes`, `none`, a JSON file, or a table from value to path",
+        "`metadata`, `nodes`, `none`, a JSON file, or a table from value to path, which goes "
+        "before what `auto` finds",
         "prefix": "what the reference calls the model (`encoder`), where it has a name there",
         "taps": "`modules` (the default) records the values that are outputs of modules, `all` "
         "every value of the graph",

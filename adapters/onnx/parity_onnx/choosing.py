@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,15 +28,16 @@ def chosen_names(model: Model, names: str | Mapping[str, str]) -> Names:
 
     Args:
         model: the model.
-        names: `auto`, `metadata`, `nodes`, `none`, a file, or paths by value. Such a path may end
-            with a slot and a call: `layers.0:1#2`.
+        names: `auto`, `metadata`, `nodes`, `none`, a file, or paths by value, which go before what
+            `auto` finds. Such a path may end with a slot and a call: `layers.0:1#2`.
 
     Raises:
         InputError: the file cannot be used.
-        ConfigError: the model says nothing of what is asked for.
+        ConfigError: the model says nothing of what is asked for, or two values get one path.
     """
     if isinstance(names, Mapping):
-        return Names("the configuration", tuple(_parsed(*item) for item in names.items()))
+        told = _distinct([_parsed(*item) for item in names.items()])
+        return _corrected(chosen_names(model, "auto"), told)
     graph = model.proto.graph
     if names == "auto":
         beside = names_path(model.path)
@@ -73,6 +74,28 @@ def _fitted(names: Names, model: Model) -> Names:
         pairs = zip(roots, model.outputs, strict=True)
         others += tuple(replace(one, value=value) for one, value in pairs)
     return replace(names, named=others)
+
+
+def _distinct(told: Sequence[Named]) -> Sequence[Named]:
+    places: dict[tuple[str, str, int], str] = {}
+    for one in told:
+        other = places.setdefault((one.path, one.slot, one.call), one.value)
+        if other != one.value:
+            words = f"{other!r} and {one.value!r} cannot both be {one.path}"
+            raise ConfigError(
+                words, where="names", hint=f"{one.path}:1 is another output, {one.path}#1 a call"
+            )
+    return told
+
+
+def _corrected(names: Names, told: Sequence[Named]) -> Names:
+    """What `told` says of its paths, and what `names` says of all others."""
+    paths = {one.path for one in told}
+    named = (*told, *(one for one in names.named if one.path not in paths))
+    lost = tuple(one for one in names.unnamed if one.path not in paths)
+    if not names.named:
+        return Names("the configuration", named, lost)
+    return replace(names, origin=f"the configuration, {names.origin}", named=named, unnamed=lost)
 
 
 def _parsed(value: str, path: str) -> Named:
