@@ -9,6 +9,7 @@ from pathlib import Path
 import mlx.core as mx
 
 from parity.backends import Capabilities, CaptureSink
+from parity.errors import BackendError
 from parity.tensors import Case, Role, TapPlan
 from parity_mlx.arrays import Array, to_numpy
 from parity_mlx.channels import Channels
@@ -69,8 +70,17 @@ class MlxBackend:
         with listening(program.modules, hearing):
             for output, value in (program.run(case) or {}).items():
                 if wants(output):
-                    record(output, "", to_numpy(value))
+                    record(output, "", _returned(output, value))
         sink.describe(hearing.facts)
+
+
+def _returned(output: str, value: object) -> Array:
+    if not isinstance(value, mx.array):
+        raise BackendError(
+            f"run(case) returned a {type(value).__name__} as {output!r}; needed are arrays of MLX",
+            where="program",
+        )
+    return to_numpy(value)
 
 
 def _device() -> str:

@@ -48,6 +48,12 @@ class Hearing:
             if wanted:
                 self._record(path, slot, taken(leaf, moved=moved))
 
+    def unheld(self, path: str, module: nn.Module) -> None:
+        """Take note of a module that the one at `path` called, and that the model does not hold."""
+        if self._wants(path):
+            name = f"a {type(module).__name__} that {path} calls"
+            self._empty[name] = "the model does not hold it, so that it has no path"
+
     @property
     def facts(self) -> dict[str, str]:
         """What the capture should say: what was moved, and what could not be recorded."""

@@ -14,12 +14,12 @@ from typing import Any
 import mlx.core as mx
 from mlx import nn
 
-__all__ = ["ROOT", "Heard", "listening", "modules_in"]
+from parity_mlx.hearing import Hearing
+
+__all__ = ["ROOT", "listening", "modules_in"]
 
 ROOT = "(root)"  # as captures call a model without a name
 
-# Path, module, first argument, result.
-Heard = Callable[[str, nn.Module, object, object], None]
 Found = dict[int, tuple[nn.Module, str]]
 
 
@@ -58,14 +58,14 @@ def _descend(value: object, path: str, found: Found) -> None:
 
 
 @contextmanager
-def listening(models: Mapping[str, nn.Module], heard: Heard) -> Iterator[None]:
-    """Call `heard` with what each module of `models` returns, until the end of the block.
+def listening(models: Mapping[str, nn.Module], hearing: Hearing) -> Iterator[None]:
+    """Tell `hearing` what each module of `models` returns, until the end of the block.
 
     Compilation is off meanwhile: what runs compiled calls no module.
 
     Args:
         models: models by the name that their paths begin with.
-        heard: told each result, in execution order.
+        hearing: told each result, in execution order.
     """
     found: Found = {}
     for name, model in models.items():
@@ -73,7 +73,7 @@ def listening(models: Mapping[str, nn.Module], heard: Heard) -> Iterator[None]:
     paths = {identity: path for identity, (_, path) in found.items()}
     classes: set[Any] = {type(module) for module, _ in found.values()}
     before = {kind: vars(kind).get("__call__") for kind in classes if hasattr(kind, "__call__")}  # noqa: B004
-    wrapped = {kind: _wrapped(kind.__call__, paths, heard) for kind in before}
+    wrapped = {kind: _wrapped(kind.__call__, paths, hearing) for kind in before}
     mx.disable_compile()
     try:
         for kind, call in wrapped.items():
@@ -88,21 +88,23 @@ def listening(models: Mapping[str, nn.Module], heard: Heard) -> Iterator[None]:
         mx.enable_compile()
 
 
-def _wrapped(inner: Callable[..., Any], paths: Mapping[int, str], heard: Heard) -> Any:
+def _wrapped(inner: Callable[..., Any], paths: Mapping[int, str], hearing: Hearing) -> Any:
     @functools.wraps(inner)
     def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         path = paths.get(id(self))
+        if path is None and _running:
+            hearing.unheld(paths.get(_running[-1], ROOT), self)
         if path is None or id(self) in _running:
             return inner(self, *args, **kwargs)  # not of the model, or its base class's call
-        _running.add(id(self))
+        _running.append(id(self))
         try:
             result = inner(self, *args, **kwargs)
         finally:
-            _running.discard(id(self))
-        heard(path, self, args[0] if args else next(iter(kwargs.values()), None), result)
+            _running.pop()
+        hearing(path, self, args[0] if args else next(iter(kwargs.values()), None), result)
         return result
 
     return call
 
 
-_running: set[int] = set()
+_running: list[int] = []

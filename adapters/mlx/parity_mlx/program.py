@@ -66,7 +66,9 @@ def build_program(
         )
     if isinstance(found, nn.Module):
         return _Module(found, prefix, inputs or {})
-    if not _usable(found) or not isinstance(getattr(found, "modules", None), Mapping):
+    modules = getattr(found, "modules", None)
+    held = list(modules.values()) if isinstance(modules, Mapping) else []
+    if not _usable(found) or not held or not all(isinstance(one, nn.Module) for one in held):
         raise _unusable(found)
     return cast(Program, found)
 
@@ -93,7 +95,7 @@ def _called(factory: object, options: Mapping[str, object]) -> object:
 def _unusable(found: object) -> BackendError:
     return BackendError(
         f"is a {type(found).__name__}; needed is an mlx.nn.Module, or an object with a mapping "
-        "`modules` and a method run(case)",
+        "`modules` from names to such modules and a method run(case)",
         where="program",
         hint="adapters/mlx/README.md shows both",
     )

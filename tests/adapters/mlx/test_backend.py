@@ -167,6 +167,32 @@ def test_modules_in_tuples_and_results_without_arrays_are_told() -> None:
     assert sink.facts["skipped"] == "pair.1 (it returned a NoneType, in which is no array)"
 
 
+def test_a_module_that_the_model_does_not_hold_is_told() -> None:
+    class Fleeting(Base):
+        def __call__(self, x):
+            return nn.Linear(4, 2)(super().__call__(x))
+
+    sink = captured(Fleeting)
+    assert [record.key.path for record in sink.records] == ["inner", "(root)"]
+    said = "a Linear that (root) calls (the model does not hold it, so that it has no path)"
+    assert sink.facts["skipped"] == said
+
+
+class Odd:
+    """A program whose modules, or whose results, are no such things."""
+
+    def __init__(self, **modules: object) -> None:
+        self.modules = modules
+
+    def run(self, case: Case) -> dict[str, object]:
+        return {"list": [1, 2]}
+
+
+def test_a_program_that_returns_no_array_is_an_error() -> None:
+    with pytest.raises(BackendError, match="returned a list as 'list'; needed are arrays of MLX"):
+        captured(Odd(base=Base()))
+
+
 def test_what_a_dataclass_holds_is_recorded_under_its_fields() -> None:
     @dataclass
     class Result:
@@ -250,6 +276,8 @@ def test_arrays_keep_their_bits(array: np.ndarray) -> None:
     ("program", "options", "error", "match"),
     [
         (3, {}, BackendError, "is a int; needed is an mlx.nn.Module"),
+        (Odd(), {}, BackendError, "is a Odd; needed is an mlx.nn.Module"),
+        (Odd(net=3), {}, BackendError, "from names to such modules"),
         ("nowhere:model", {}, BackendError, "nowhere"),
         (Model, {"depth": 3}, ConfigError, "the program does not take these options"),
         (Model(), {"depth": 3}, ConfigError, "takes no options; got depth"),
