@@ -66,13 +66,18 @@ def test_a_convolutional_decoder_agrees_everywhere(codec, channels, compare: Com
     assert any("channels are moved from the last axis" in note for note in result.notes)
 
 
-def test_the_default_group_norm_is_located(codec, compare: Compare) -> None:
+def test_the_default_group_norm_is_located_and_named(codec, compare: Compare) -> None:
     arrays = dict(codec.cases()[0].arrays)
     moved = {"inputs": {"features": [0, 2, 1]}, "channels": ["*"]}
     result = compare(codec.reference(), codec.port, arrays, torch_groups=False, **moved)
     first = result.first_divergence
     assert first is not None
     assert first.key.path == "norm"
+    features = torch.from_numpy(arrays["features"])
+    again = parity.Reference.of_module(codec.reference(), features, capture=result.reference)
+    why = parity.diagnose(again, result.candidate)
+    named = [(found.family, found.parameter, found.candidate) for found in why.high]
+    assert named == [("norm", "groups", "groups of interleaved channels")]
 
 
 def test_a_wrong_activation_in_the_decoder_is_located_and_named(codec, compare: Compare) -> None:
