@@ -38,7 +38,11 @@ class CaptureSink(Protocol):
     """Where a backend puts what it records. Arrays may be reused by the caller after the call."""
 
     def describe(self, facts: Mapping[str, str | int | float | bool]) -> None:
-        """State facts of the run: `framework`, `framework_version`, `precision`, `device`."""
+        """State facts of the run: `framework`, `framework_version`, `precision`, `device`.
+
+        Reports repeat `remarks` and `skipped`, what a reader should know and what could not be
+        recorded, in words. `turned` names orders into which axes were brought: `0 2 1, 0 3 1 2`.
+        """
         ...
 
     def record(
