@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from parity.backends import CaptureSink, Outcome, Progress, ProgressPage, run_isolated
 from parity.tensors import Case, NoiseDraw, Role, TapKey, TapPlan
 from parity_native.channel import RING_BYTES, ChannelClosedError, Receiver, RemoteSink
+from parity_native.description import Description, as_description
 from parity_native.library import Candidate
 from parity_native.views import Array
 
@@ -50,7 +53,7 @@ class Work:
     replacements: Mapping[TapKey, Array]
 
 
-def describe_apart(library: str, options: Mapping[str, object], limits: Limits) -> dict[str, Any]:
+def describe_apart(library: str, options: Mapping[str, object], limits: Limits) -> Description:
     """What the candidate says about itself."""
     outcome = run_isolated(
         "parity_native.apart:_describe",
@@ -60,7 +63,7 @@ def describe_apart(library: str, options: Mapping[str, object], limits: Limits) 
         memory_limit_bytes=limits.memory_limit_bytes,
     )
     outcome.raise_for_ending()
-    return dict(outcome.value)
+    return as_description(outcome.value)
 
 
 def run_apart(work: Work, sink: CaptureSink, limits: Limits) -> None:
@@ -156,16 +159,16 @@ def _folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _describe(_: ProgressPage, library: str, options: Mapping[str, object]) -> dict[str, Any]:
+def _describe(_: ProgressPage, library: str, options: Mapping[str, object]) -> Any:
     """In the candidate's process: open it and ask."""
-    return Candidate(Path(library), options).description
+    return msgspec.to_builtins(Candidate(Path(library), options).description)
 
 
 def _run(page: ProgressPage, work: Work, folder: str, max_bytes: int) -> None:
     """In the candidate's process: open it, run it, and send what it names."""
     sink = RemoteSink(Path(folder), page.note)
     candidate = Candidate(Path(work.library), work.options)
-    sink.describe(candidate.facts())
+    sink.describe(candidate.description.capture_facts())
     with contextlib.suppress(ChannelClosedError):
         candidate.run(work.case, work.plan, sink, work.replacements, max_bytes)
     sink.close()

@@ -9,7 +9,7 @@ from parity.backends import Capabilities, CaptureSink
 from parity.errors import ConfigError
 from parity.tensors import Case, TapKey, TapPlan
 from parity_native.apart import Limits, Work, describe_apart, run_apart
-from parity_native.library import Candidate, capabilities_of, check_file
+from parity_native.library import Candidate, check_file
 from parity_native.views import Array
 
 __all__ = ["NativeBackend"]
@@ -54,10 +54,10 @@ class NativeBackend:
     def capabilities(self) -> Capabilities:
         """What the candidate says it can do."""
         if self._candidate is not None:
-            return capabilities_of(self._candidate.description)
+            return self._candidate.description.capabilities()
         if self._capabilities is None:
             described = describe_apart(self._library, self._options, self._limits)
-            self._capabilities = capabilities_of(described)
+            self._capabilities = described.capabilities()
         return self._capabilities
 
     def capture(self, case: Case, plan: TapPlan, sink: CaptureSink) -> None:
@@ -90,7 +90,7 @@ class NativeBackend:
             work = Work(self._library, self._options, case, plan, replacements)
             run_apart(work, sink, self._limits)
             return
-        sink.describe(self._candidate.facts())
+        sink.describe(self._candidate.description.capture_facts())
         self._candidate.run(case, plan, sink, replacements, self._limits.max_bytes)
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from parity.backends import Capabilities, CaptureSink
+from parity.backends import CaptureSink
 from parity.errors import BackendError, InputError
 from parity.tensors import Case, TapKey, TapPlan
 from parity_native import abi
 from parity_native.abi import Status
-from parity_native.listener import Listener
+from parity_native.description import Description, read_description
+from parity_native.listener import Listener, Tap
 from parity_native.views import Array, Lent
 
-__all__ = ["Candidate", "capabilities_of", "check_file"]
+__all__ = ["Candidate", "check_file"]
 
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "parity_abi_version": (ctypes.c_uint32, ()),
@@ -32,20 +34,6 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "parity_close": (None, (ctypes.c_void_p,)),
 }
 _HEADER = "adapters/native/include/parity_candidate.h"
-
-# A candidate may call its tap from a thread that it forgot to end: a tap is never let go.
-_listeners: list[Listener] = []
-
-
-def capabilities_of(description: Mapping[str, Any]) -> Capabilities:
-    """What a candidate says it can do."""
-    says = description.get("capabilities", {})
-    return Capabilities(
-        inject=bool(says.get("inject", False)),
-        states=bool(says.get("states", False)),
-        streaming=bool(says.get("streaming", False)),
-        devices=tuple(says.get("devices", ("cpu",))),
-    )
 
 
 def check_file(library: Path) -> None:
@@ -86,11 +74,6 @@ class Candidate:
             raise self._broken("parity_open said PARITY_OK and gave no candidate")
         self.description = self._describe()
 
-    def facts(self) -> dict[str, str | int | float | bool]:
-        """What it says about itself, as a capture takes it."""
-        facts = {"implementation": self.description["name"], **self.description["facts"]}
-        return {name: fact for name, fact in facts.items() if isinstance(fact, str | int | float)}
-
     def run(
         self,
         case: Case,
@@ -108,8 +91,11 @@ class Candidate:
         lent = _inputs(case)
         inputs = (abi.Tensor * len(lent))(*(one.tensor for one in lent))
         listener = Listener(plan, sink, replacements, max_bytes)
-        _listeners.append(listener)
-        status = self._library.parity_run(self._handle, inputs, len(lent), listener.function, None)
+        tap, process = Tap(listener), os.getpid()
+        with tap.hearing():
+            status = self._library.parity_run(self._handle, inputs, len(lent), tap.function, None)
+        if os.getpid() != process:
+            os._exit(1)  # the candidate forked, and this is the copy: it must not go on as parity
         if listener.error is None and status != Status.OK:
             raise listener.located(self._failure(status, "parity_run"))
         listener.finish()
@@ -143,17 +129,13 @@ class Candidate:
                 )
         return library
 
-    def _describe(self) -> dict[str, Any]:
-        raw = self._library.parity_describe(self._handle)
+    def _describe(self) -> Description:
         try:
-            found = json.loads(raw or b"")
-            if not (found["name"] and found["facts"]["framework"]):
-                raise KeyError("name")
-        except (ValueError, KeyError, TypeError) as error:
+            return read_description(self._library.parity_describe(self._handle))
+        except ValueError as error:
             raise self._broken(
-                "parity_describe gave no JSON object with `name` and `facts.framework`"
+                f"parity_describe gave no JSON object with `name` and `facts.framework`: {error}"
             ) from error
-        return dict(found)
 
     def _failure(self, status: int, function: str) -> BackendError | InputError:
         raw = self._library.parity_last_error(self._handle) if self._handle else None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -15,11 +18,11 @@ from parity.tensors import NoiseDraw, Role, TapKey, TapPlan
 from parity_native import abi
 from parity_native.views import Array, Lent, array_of, text_at
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "Tap"]
 
 
 class Listener:
-    """The tap of one run. Nothing that goes wrong in it gets into the candidate.
+    """What is heard of one run.
 
     Args:
         plan: what is wanted.
@@ -45,13 +48,10 @@ class Listener:
         self._max_bytes = max_bytes
         self._wanted: dict[tuple[str, Role], bool] = {}
         self._calls: Counter[TapKey] = Counter()
-        self._lent: Lent | None = None
-        self._lock = threading.Lock()
+        self._lent: list[Lent] = []
         self._count = 0
         self._last: TapKey | None = None
-        self._over = False
         self.error: BaseException | None = None
-        self.function = abi.OnTap(self._hear)
 
     def finish(self) -> None:
         """The run is over: raise what went wrong in the tap, or a replacement that found no place.
@@ -59,8 +59,6 @@ class Listener:
         Raises:
             InputError: a replacement was for a tap that did not come.
         """
-        with self._lock:
-            self._over = True
         if self.error is not None:
             raise self.located(self.error)
         if self._left:
@@ -77,17 +75,9 @@ class Listener:
         seen = seen if self._count else "before its first tap"
         return BackendError(f"{error.what}, {seen}", where=error.where, hint=error.hint)
 
-    def _hear(self, _: int, tap: object, replacement: object) -> int:
-        # An exception that left this function would be printed and forgotten.
-        try:
-            with self._lock:
-                return self._answer(tap, replacement)
-        except BaseException as error:
-            self.error = self.error or error
-            return abi.ANSWER_STOP
-
-    def _answer(self, tap: object, replacement: object) -> int:
-        if self._over or self.error is not None:
+    def hear(self, tap: object, replacement: object) -> int:
+        """Take one call of the tap, and say what the candidate is to do next."""
+        if self.error is not None:
             return abi.ANSWER_STOP
         if not tap:
             raise BackendError("the candidate called the tap with NULL", where="a tap")
@@ -161,11 +151,69 @@ class Listener:
                 f"the tap is {array.dtype}{list(array.shape)}",
                 where=str(key),
             )
-        # Kept until the next call of the tap: the candidate reads it after this one.
-        self._lent = Lent(key.path, chosen)
+        # Kept to the end of the run: another thread may call the tap while this one still reads.
+        lent = Lent(key.path, chosen)
+        self._lent.append(lent)
         ctypes.memmove(
             replacement,  # type: ignore[arg-type]
-            ctypes.byref(self._lent.tensor),
+            ctypes.byref(lent.tensor),
             ctypes.sizeof(abi.Tensor),
         )
         return chosen
+
+
+class Tap:
+    """The function that the candidate calls. Nothing that goes wrong in it gets into the candidate.
+
+    Threads of the candidate may call it when the run is over, so it is kept for ever; the listener,
+    and with it all that was heard, is not.
+
+    Attributes:
+        function: for `parity_run`.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        """Hear for `listener`, as long as `hearing` lasts."""
+        self._listener: Listener | None = listener
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._hook = sys.unraisablehook
+        self.function = abi.OnTap(self._call)
+        _kept.append(self)
+
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Until it is left, calls are heard; afterwards they are told to stop."""
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        try:
+            yield
+        finally:
+            sys.unraisablehook = self._hook
+            with self._lock:
+                self._listener = None
+
+    def _call(self, _: int, tap: object, replacement: object) -> int:
+        # An exception that left this function would be printed and forgotten.
+        try:
+            # A process that the candidate forked off holds the same files; it is not to write them.
+            if os.getpid() != self._process:
+                return abi.ANSWER_STOP
+            with self._lock:
+                return self._listener.hear(tap, replacement) if self._listener else abi.ANSWER_STOP
+        except BaseException as error:
+            self._failed(error)
+            return abi.ANSWER_STOP
+
+    def _unraisable(self, found: sys.UnraisableHookArgs) -> None:
+        # Ctrl-C, or a test's alarm, can come on the way into `_call`: the tensor would be missing.
+        if found.object == self._call and found.exc_value is not None:
+            self._failed(found.exc_value)
+        else:
+            self._hook(found)
+
+    def _failed(self, error: BaseException) -> None:
+        if self._listener is not None:
+            self._listener.error = self._listener.error or error
+
+
+_kept: list[Tap] = []

@@ -15,6 +15,8 @@ __all__ = ["Lent", "array_of", "text_at"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_MOST_ELEMENTS = 2**58  # of 16 bytes each: the largest array that numpy can describe
+
 
 def text_at(address: int | None, what: str) -> str:
     """The text at an address, empty where the address is NULL.
@@ -37,8 +39,16 @@ def array_of(tensor: Tensor, name: str, max_bytes: int) -> Array:
     """A view of what the candidate owns, of any shape, good as long as its tensor is.
 
     Raises:
-        BackendError: type, shape, strides or address cannot be those of a tensor.
+        BackendError: type, shape, strides, address or elements cannot be those of a tensor.
     """
+    array = _view(tensor, name, max_bytes)
+    # numpy compares truths as bytes: a 255 that is meant to be true would differ from a 1.
+    if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
+        raise _broken("a bool that is neither 0 nor 1", name)
+    return array
+
+
+def _view(tensor: Tensor, name: str, max_bytes: int) -> Array:
     dtype = DTYPES.get(tensor.dtype)
     if dtype is None:
         raise _broken(f"unknown element type {tensor.dtype}", name)
@@ -46,6 +56,9 @@ def array_of(tensor: Tensor, name: str, max_bytes: int) -> Array:
     if math.prod(shape) * dtype.itemsize > max_bytes:
         raise _broken(f"the shape {list(shape)} makes more than {max_bytes} bytes", name)
     if 0 in shape:
+        # numpy has no array of such a shape, even where there is nothing in it.
+        if math.prod(filter(None, shape)) > _MOST_ELEMENTS:
+            raise _broken(f"the shape {list(shape)} is larger than any memory", name)
         return np.empty(shape, dtype)
     if not tensor.data:
         raise _broken(f"no data (NULL) for the shape {list(shape)}", name)
@@ -68,7 +81,12 @@ def _extents(tensor: Tensor, name: str) -> tuple[int, ...]:
 def _strided(
     tensor: Tensor, shape: tuple[int, ...], dtype: np.dtype[Any], name: str, max_bytes: int
 ) -> Array:
-    strides = tuple(step * dtype.itemsize for step in _integers(tensor.strides, tensor.rank))
+    steps = _integers(tensor.strides, tensor.rank)
+    # Nobody steps along an axis of one element: what stands there may be any number.
+    strides = tuple(
+        step * dtype.itemsize if extent > 1 else 0
+        for step, extent in zip(steps, shape, strict=True)
+    )
     reach = [step * (extent - 1) for step, extent in zip(strides, shape, strict=True)]
     below, above = sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach)
     if above - below + dtype.itemsize > max_bytes:

@@ -2,8 +2,10 @@
 #include "parity_candidate.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct parity_candidate {
@@ -28,6 +30,15 @@ int32_t parity_open(const char *config, parity_candidate **candidate) {
 
 const char *parity_describe(parity_candidate *candidate) {
     if (strcmp(candidate->what, "no_json") == 0) return "certainly!";
+    if (strcmp(candidate->what, "says_list") == 0)
+        return "{\"name\": \"bad\", \"facts\": {\"framework\": \"c\"}, \"capabilities\": [1]}";
+    if (strcmp(candidate->what, "says_number") == 0)
+        return "{\"name\": 5, \"facts\": {\"framework\": \"c\"}}";
+    if (strcmp(candidate->what, "says_nothing") == 0)
+        return "{\"name\": \"bad\", \"facts\": {\"framework\": \"\"}}";
+    if (strcmp(candidate->what, "odd_facts") == 0)
+        return "{\"name\": \"bad\", \"facts\": {\"framework\": \"c\", \"many\":"
+               " 100000000000000000000, \"more\": {\"a\": 1}, \"year\": 2024}}";
     return "{\"name\": \"bad\", \"facts\": {\"framework\": \"c\"}, \"capabilities\": {\"inject\": true}}";
 }
 
@@ -54,6 +65,8 @@ static void *too_late(void *ctx) {
 int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, size_t n,
                    parity_on_tap on_tap, void *ctx) {
     const int64_t negative[] = {-2, 3}, huge[] = {1LL << 40, 1LL << 40}, far[] = {1LL << 50, 1};
+    const int64_t empty[] = {1LL << 62, 0}, row[] = {1, 3}, one_step[] = {1LL << 62, 1};
+    const unsigned char truths[] = {0, 1, 255, 0, 1, 1};
     const char *what = candidate->what;
     parity_tap tap = {0};
     parity_tensor *t = &tap.tensor;
@@ -82,6 +95,15 @@ int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, siz
     if (strcmp(what, "negative") == 0) t->shape = negative;
     if (strcmp(what, "huge") == 0) t->shape = huge;
     if (strcmp(what, "far") == 0) t->strides = far;
+    if (strcmp(what, "empty") == 0) t->shape = empty;
+    if (strcmp(what, "one_step") == 0) t->shape = row, t->strides = one_step;
+    if (strcmp(what, "truths") == 0) t->dtype = PARITY_BOOL, t->data = truths;
+    if (strcmp(what, "interrupt") == 0) raise(SIGINT);
+    if (strcmp(what, "fork") == 0) {
+        int child = fork();
+        if (child == 0) t->name = "forked";
+        if (child > 0) waitpid(child, NULL, 0);
+    }
     if (strcmp(what, "rank") == 0) t->rank = 4000000000u;
     if (strcmp(what, "null_shape") == 0) t->shape = NULL;
     if (strcmp(what, "null_data") == 0) t->data = NULL;
@@ -92,12 +114,12 @@ int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, siz
     if (strcmp(what, "not_utf8") == 0) t->name = "\xff\xfe";
     if (strcmp(what, "dangling_name") == 0) t->name = (const char *)16;
     if (strcmp(what, "dangling_data") == 0) t->data = (const void *)16;
-    if (strcmp(what, "thread") == 0 || strcmp(what, "late") == 0) {
+    if (strcmp(what, "thread") == 0 || strncmp(what, "late", 4) == 0) {
         tap_of_thread = on_tap;
         int late = what[0] == 'l';
         pthread_create(&thread, NULL, late ? too_late : from_thread, ctx);
         if (!late) pthread_join(thread, NULL);
-        return PARITY_OK;
+        return strcmp(what, "late_error") == 0 ? PARITY_ERROR : PARITY_OK;
     }
     on_tap(ctx, &tap, NULL);
     return PARITY_OK;

@@ -22,7 +22,7 @@ class TestExampleInC(BackendConformance):
 
     def subject(self) -> Subject:
         return Subject(
-            # Isolation costs a process a run; test_apart.py shows that it changes nothing.
+            # Isolation costs a process a run; a test below shows that it changes nothing.
             make=lambda: NativeBackend(library=self.library, isolate=False),
             case=self.case,
             expected={"hidden:output": TensorSpec("float32", (3, 8))},

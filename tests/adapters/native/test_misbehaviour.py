@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import time
+import weakref
 
 import pytest
 
@@ -21,6 +24,7 @@ DEADLY = {
     "allocate": ({"memory_limit_mb": 600}, r"(ran out of memory|SIGABRT|SIGKILL).*after 1 taps"),
     "dangling_name": ({}, r"died of SIGSEGV.*after 1 taps"),
     "dangling_data": ({}, r"died of SIGSEGV.*after 1 taps"),
+    "interrupt": ({}, r"died of SIGINT.*after 1 taps"),
 }
 BROKEN = {
     "error": "the candidate failed: the weights are gone, after 1 taps, the last of them first",
@@ -30,6 +34,8 @@ BROKEN = {
     "negative": r"second: .* the shape \[-2, 3\] has an extent below zero, after 1 taps",
     "huge": r"second: .* makes more than 17179869184 bytes",
     "far": "second: .* strides reach over more than",
+    "empty": r"second: .* \[4611686018427387904, 0\] is larger than any memory",
+    "truths": "second: .* a bool that is neither 0 nor 1",
     "rank": "second: .* 4000000000 axes; at most 32",
     "null_shape": r"second: .* no shape \(NULL\) for 2 axes",
     "null_data": r"second: .* no data \(NULL\)",
@@ -89,8 +95,65 @@ def test_a_tap_that_comes_after_the_run_is_not_taken(misbehaving):
     assert recorded(sink) == ["first:output#0"]
 
 
+def test_a_tap_that_comes_after_a_failed_run_is_not_taken(misbehaving):
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, isolate=False, do="late_error")
+    with pytest.raises(BackendError, match="the weights are gone"):
+        backend.capture(Case("any"), TapPlan(), sink)
+    time.sleep(0.6)
+    assert recorded(sink) == ["first:output#0"]
+
+
+def test_an_interruption_on_the_way_into_the_tap_is_not_lost(misbehaving):
+    sink = MemorySink()
+    hook = sys.unraisablehook
+    backend = NativeBackend(library=misbehaving, isolate=False, do="interrupt")
+    with pytest.raises(KeyboardInterrupt):
+        backend.capture(Case("any"), TapPlan(), sink)
+    assert recorded(sink) == ["first:output#0"]
+    assert sys.unraisablehook is hook
+
+
+def test_a_copy_of_the_process_records_nothing(misbehaving):
+    sink = MemorySink()
+    NativeBackend(library=misbehaving, do="fork").capture(Case("any"), TapPlan(), sink)
+    assert recorded(sink) == ["first:output#0", "second:output#0"]
+
+
+def test_a_step_along_an_axis_of_one_may_be_any_number(misbehaving):
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, isolate=False, do="one_step")
+    backend.capture(Case("any"), TapPlan(), sink)
+    assert sink["second"].tolist() == [[1, 2, 3]]
+
+
+def test_what_a_run_recorded_is_let_go(misbehaving):
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, isolate=False)
+    backend.capture(Case("any"), TapPlan(), sink)
+    seen = weakref.ref(sink)
+    del sink
+    gc.collect()
+    assert seen() is None
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_facts_that_no_capture_holds_are_left_out(misbehaving, isolate):
+    sink = MemorySink()
+    backend = NativeBackend(library=misbehaving, isolate=isolate, do="odd_facts")
+    backend.capture(Case("any"), TapPlan(), sink)
+    assert sink.facts == {"implementation": "bad", "framework": "c", "year": 2024}
+
+
 @pytest.mark.parametrize(
-    ("what", "message"), [("not_open", "the weights are gone"), ("no_json", "gave no JSON object")]
+    ("what", "message"),
+    [
+        ("not_open", "the weights are gone"),
+        ("no_json", "gave no JSON object"),
+        ("says_list", r"`object`, got `array` - at `\$.capabilities`"),
+        ("says_number", r"\$.name"),
+        ("says_nothing", "missing, empty or no text"),
+    ],
 )
 def test_a_candidate_that_does_not_open_is_reported(what, message, misbehaving):
     with pytest.raises(BackendError, match=message):
