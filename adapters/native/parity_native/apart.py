@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 
 from parity.backends import CaptureSink, Outcome, Progress, ProgressPage, run_isolated
+from parity.errors import CandidateCrashedError
 from parity.tensors import Case, NoiseDraw, Role, TapKey, TapPlan
 from parity_native.channel import RING_BYTES, ChannelClosedError, Receiver, RemoteSink
 from parity_native.description import Description, as_description
@@ -23,6 +25,7 @@ from parity_native.views import Array
 __all__ = ["Limits", "Work", "describe_apart", "run_apart"]
 
 _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  a folder of our own is made in it
+_MEMORY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ def run_apart(work: Work, sink: CaptureSink, limits: Limits) -> None:
         ParityError: as the candidate's run raised it, or what ended its process.
     """
     with _folder() as folder:
-        receiver = Receiver(folder, limits.ring_bytes)
         keeper = _Keeper(work, folder, limits)
+        receiver = Receiver(folder, limits.ring_bytes, keeper.is_alive)
         keeper.start()
         try:
             _hand_on(receiver, keeper, sink)
@@ -87,7 +90,18 @@ def run_apart(work: Work, sink: CaptureSink, limits: Limits) -> None:
         finally:
             receiver.close()
             keeper.join()
-        keeper.result().raise_for_ending()
+        outcome = keeper.result()
+        outcome.raise_for_ending()
+        if not receiver.ended:
+            raise _cut_off(outcome.progress)
+
+
+def _cut_off(progress: Progress) -> CandidateCrashedError:
+    seen = f"after {progress.count} taps, the last of them {progress.last}"
+    return CandidateCrashedError(
+        f"the connection to the candidate's process broke {seen if progress.count else 'at once'}",
+        hint="a candidate must leave alone the files that it did not open: look for close and dup2",
+    )
 
 
 def _hand_on(receiver: Receiver, keeper: _Keeper, sink: CaptureSink) -> None:
@@ -153,8 +167,10 @@ class _AbandonedError(Exception):
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    # In memory where the system has a folder for that, else wherever temporary files lie.
-    place = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None
+    # In memory where the system has a folder for that, else wherever temporary files lie. That of
+    # a container has 64 MB by default, which is too little.
+    roomy = _MEMORY_FOLDER.is_dir() and shutil.disk_usage(_MEMORY_FOLDER).free >= _MEMORY_BYTES
+    place = _MEMORY_FOLDER if roomy else None
     with tempfile.TemporaryDirectory(prefix="parity-", dir=place) as folder:
         yield Path(folder)
 
@@ -171,4 +187,4 @@ def _run(page: ProgressPage, work: Work, folder: str, max_bytes: int) -> None:
     sink.describe(candidate.description.capture_facts())
     with contextlib.suppress(ChannelClosedError):
         candidate.run(work.case, work.plan, sink, work.replacements, max_bytes)
-    sink.close()
+        sink.close()

@@ -1,26 +1,26 @@
 """Hands records from one process to another through shared memory.
 
 Names go through a socket, tensors through a ring in memory that both processes map: one copy on
-the way in, none on the way out. What was sent is received even if the sender dies the next moment.
+the way in, none on the way out. What was sent is received even if the sender dies the next moment;
+and the sender says when that was all, so that a broken connection is not taken for the end.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
-import os
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from parity.tensors import NoiseDraw, Role, TapKey
 from parity_native.abi import CODES, DTYPES
+from parity_native.memory import array_at, mapped, reserve
+from parity_native.stream import Stream
 from parity_native.views import Array
 
 __all__ = ["RING_BYTES", "ChannelClosedError", "Receiver", "RemoteSink"]
@@ -36,11 +36,11 @@ _INLINE = -1
 
 
 class ChannelClosedError(Exception):
-    """The receiver wants no more."""
+    """The receiver wants no more, or cannot be reached."""
 
 
 class _Message(msgspec.Struct, array_like=True):
-    """A record, a draw, or facts.
+    """A record, a draw, facts, or the end.
 
     Its tensor lies at `offset` of the ring, in a file of its own where `file` names one, or behind
     the message in the socket.
@@ -74,9 +74,9 @@ class RemoteSink:
         self._folder = folder
         self._note = note
         self._count = 0
+        self._ring = mapped(folder / _RING)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(str(folder / _SOCKET))
-        self._ring = _map(folder / _RING)
         self._capacity = len(self._ring) - _PAGE
         self._position = 0  # counts on for ever; modulo the capacity it is the place in the ring
         self._files = 0
@@ -117,6 +117,7 @@ class RemoteSink:
 
     def close(self) -> None:
         """Say that this was all."""
+        self._send(_Message("end"))
         self._socket.close()
 
     def _send_array(self, message: _Message, array: Array) -> None:
@@ -128,10 +129,12 @@ class RemoteSink:
         if array.nbytes > self._capacity // 4:
             message.file = f"tensor-{self._files}"
             self._files += 1
-            np.array(array, order="C", copy=None).tofile(self._folder / message.file)
+            reserve(self._folder / message.file, array.nbytes)
+            place = mapped(self._folder / message.file)
+            array_at(place, 0, array.shape, array.dtype)[...] = array
         elif array.nbytes:
             message.offset = self._room(array.nbytes)
-            _at(self._ring, message.offset, array.shape, array.dtype)[...] = array
+            array_at(self._ring, message.offset, array.shape, array.dtype)[...] = array
         message.end = self._position
         self._send(message)
 
@@ -157,7 +160,7 @@ class RemoteSink:
         body = msgspec.msgpack.encode(message)
         try:
             self._socket.sendall(_LENGTH.pack(len(body)) + body + tail)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except OSError as error:
             raise ChannelClosedError from error
 
 
@@ -167,18 +170,28 @@ class Receiver:
     Args:
         folder: an empty one, in memory if possible; its path must be short, as sockets demand.
         ring_bytes: size of the ring; 0 sends tensors through the socket instead.
+        alive: whether the sender's process may still be there.
+
+    Attributes:
+        ended: whether the sender has said that this was all.
+
+    Raises:
+        BackendError: there is no room for the ring.
     """
 
-    def __init__(self, folder: Path, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(
+        self, folder: Path, ring_bytes: int = RING_BYTES, alive: Callable[[], bool] = lambda: True
+    ) -> None:
         self._folder = folder
-        with (folder / _RING).open("wb") as file:
-            file.truncate(_PAGE + ring_bytes)
-        self._ring = _map(folder / _RING)
+        self._alive = alive
+        self.ended = False
+        reserve(folder / _RING, _PAGE + ring_bytes)
+        self._ring = mapped(folder / _RING)
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listening.bind(str(folder / _SOCKET))
         self._listening.listen(1)
         self._listening.settimeout(0.05)
-        self._stream: Any = None
+        self._stream: Stream | None = None
 
     def accept(self) -> bool:
         """Wait a moment for the sender; whether it has come."""
@@ -186,18 +199,23 @@ class Receiver:
             connection, _ = self._listening.accept()
         except TimeoutError:
             return False
-        connection.setblocking(True)
-        self._stream = connection.makefile("rb", buffering=1 << 16)
-        connection.close()
+        self._stream = Stream(connection, self._alive)
+        # Both sides have them open: without names, nothing is left behind by a process that dies.
+        for name in (_RING, _SOCKET):
+            (self._folder / name).unlink()
         return True
 
     def messages(self) -> Iterator[tuple[_Message, Array | None]]:
-        """What is sent, until the sender closes or dies. Arrays are good until the next one."""
-        while (head := self._stream.read(_LENGTH.size)) and len(head) == _LENGTH.size:
+        """What is sent, until the sender ends or dies. Arrays are good until the next one."""
+        assert self._stream is not None  # noqa: S101  `accept` came before
+        while len(head := self._stream.read(_LENGTH.size)) == _LENGTH.size:
             body = self._stream.read(_LENGTH.unpack(head)[0])
             if len(body) < _LENGTH.unpack(head)[0]:
                 return
             message = msgspec.msgpack.decode(body, type=_Message)
+            if message.kind == "end":
+                self.ended = True
+                return
             yield message, self._array(message)
             if message.end:
                 _COUNTER.pack_into(self._ring, 0, message.end)
@@ -215,21 +233,13 @@ class Receiver:
             return None
         size = math.prod(message.shape) * dtype.itemsize
         if message.offset == _INLINE:
+            assert self._stream is not None  # noqa: S101  the message came out of it
             return np.frombuffer(self._stream.read(size), dtype).reshape(message.shape)
         if message.file:
             path = self._folder / message.file
-            mapped = np.memmap(path, dtype, "r", shape=message.shape)
+            array = np.memmap(path, dtype, "r", shape=message.shape)
             path.unlink()
-            return mapped
+            return array
         if not size:
             return np.empty(message.shape, dtype)
-        return _at(self._ring, message.offset, message.shape, dtype)
-
-
-def _map(path: Path) -> mmap.mmap:
-    with path.open("r+b") as file:
-        return mmap.mmap(file.fileno(), os.fstat(file.fileno()).st_size)
-
-
-def _at(ring: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    return np.ndarray(shape, dtype, ring, offset=offset)
+        return array_at(self._ring, message.offset, message.shape, dtype)

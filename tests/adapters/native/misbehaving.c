@@ -66,6 +66,7 @@ int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, siz
                    parity_on_tap on_tap, void *ctx) {
     const int64_t negative[] = {-2, 3}, huge[] = {1LL << 40, 1LL << 40}, far[] = {1LL << 50, 1};
     const int64_t empty[] = {1LL << 62, 0}, row[] = {1, 3}, one_step[] = {1LL << 62, 1};
+    const int64_t large[] = {6 << 20};
     const unsigned char truths[] = {0, 1, 255, 0, 1, 1};
     const char *what = candidate->what;
     parity_tap tap = {0};
@@ -99,6 +100,8 @@ int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, siz
     if (strcmp(what, "one_step") == 0) t->shape = row, t->strides = one_step;
     if (strcmp(what, "truths") == 0) t->dtype = PARITY_BOOL, t->data = truths;
     if (strcmp(what, "interrupt") == 0) raise(SIGINT);
+    if (strcmp(what, "close") == 0)
+        for (int file = 3; file < 256; file++) close(file);
     if (strcmp(what, "fork") == 0) {
         int child = fork();
         if (child == 0) t->name = "forked";
@@ -114,6 +117,8 @@ int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, siz
     if (strcmp(what, "not_utf8") == 0) t->name = "\xff\xfe";
     if (strcmp(what, "dangling_name") == 0) t->name = (const char *)16;
     if (strcmp(what, "dangling_data") == 0) t->data = (const void *)16;
+    if (strcmp(what, "dangling_large") == 0)
+        t->rank = 1, t->shape = large, t->data = (const void *)16;
     if (strcmp(what, "thread") == 0 || strncmp(what, "late", 4) == 0) {
         tap_of_thread = on_tap;
         int late = what[0] == 'l';

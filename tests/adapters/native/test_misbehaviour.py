@@ -24,6 +24,8 @@ DEADLY = {
     "allocate": ({"memory_limit_mb": 600}, r"(ran out of memory|SIGABRT|SIGKILL).*after 1 taps"),
     "dangling_name": ({}, r"died of SIGSEGV.*after 1 taps"),
     "dangling_data": ({}, r"died of SIGSEGV.*after 1 taps"),
+    "dangling_large": ({}, r"died of SIGSEGV.*after 1 taps"),
+    "close": ({}, r"the connection .* broke after 1 taps, the last of them first:output#0"),
     "interrupt": ({}, r"died of SIGINT.*after 1 taps"),
 }
 BROKEN = {
