@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 #[cfg(feature = "capture")]
 use crate::abi;
+use crate::record::product;
 use crate::{Element, Error, Result};
 
 /// An input tensor, lent for the time of the run.
@@ -17,9 +18,20 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// Elements of your own as an input: for running the port by itself.
-    #[must_use]
-    pub fn new<T: Element>(values: &'a [T], shape: &'a [i64]) -> Self {
-        Self { code: T::CODE, shape, data: values.as_ptr().cast(), marker: PhantomData }
+    ///
+    /// # Errors
+    ///
+    /// When there are not as many elements as the shape says.
+    pub fn new<T: Element>(values: &'a [T], shape: &'a [i64]) -> Result<Self> {
+        let extents: Option<Vec<_>> =
+            shape.iter().map(|&extent| usize::try_from(extent).ok()).collect();
+        if extents.and_then(|extents| product(&extents)) != Some(values.len()) {
+            let count = values.len();
+            return Err(Error::bad_input(format!(
+                "{count} elements do not make the shape {shape:?}"
+            )));
+        }
+        Ok(Self { code: T::CODE, shape, data: values.as_ptr().cast(), marker: PhantomData })
     }
 
     /// The extent of each axis.
@@ -38,7 +50,8 @@ impl<'a> Input<'a> {
         if count == 0 {
             return Some(&[]);
         }
-        // SAFETY: the header promises `count` elements of this type for the time of the run.
+        // SAFETY: the header promises `count` aligned elements of this type for the time of the
+        // run, and `new` has counted those of its slice.
         Some(unsafe { std::slice::from_raw_parts(self.data.cast(), count) })
     }
 }

@@ -83,6 +83,7 @@ mod on {
     use std::ffi::{CStr, CString, c_char, c_void};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::ptr::null;
+    use std::slice;
 
     pub use crate::abi::{ABI_VERSION as VERSION, OnTap, Tensor};
     use crate::{Candidate, Case, Error, Result, Tap, abi};
@@ -103,17 +104,21 @@ mod on {
                 Ok(Err(Error::Stopped)) => (abi::STOPPED, Error::Stopped.to_string()),
                 Ok(Err(Error::BadInput(reason))) => (abi::BAD_INPUT, reason),
                 Ok(Err(Error::Failed(reason))) => (abi::ERROR, reason),
-                Err(panic) => (abi::PANIC, said(&*panic)),
+                Err(panic) => (abi::PANIC, said(panic)),
             };
             self.error = CString::new(reason.replace('\0', " ")).unwrap_or_default();
             status
         }
     }
 
-    fn said(panic: &(dyn Any + Send)) -> String {
+    fn said(panic: Box<dyn Any + Send>) -> String {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        text.or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".into())
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        // A payload of the port's own may panic when it is dropped, which nobody would catch.
+        text.unwrap_or_else(|| {
+            std::mem::forget(panic);
+            "no message".into()
+        })
     }
 
     pub unsafe fn open<C: Candidate>(config: *const c_char, handle: *mut *mut Handle<C>) -> i32 {
@@ -154,7 +159,12 @@ mod on {
             let candidate =
                 handle.candidate.as_mut().ok_or_else(|| Error::failed("it is not open"))?;
             // SAFETY: the header promises `count` inputs for the time of the run.
-            let case = unsafe { Case::from_inputs(std::slice::from_raw_parts(inputs, count))? };
+            let inputs = match count {
+                0 => &[],
+                _ => unsafe { slice::from_raw_parts(inputs, count) },
+            };
+            // SAFETY: likewise.
+            let case = unsafe { Case::from_inputs(inputs)? };
             candidate.run(&case, &Tap::to(on_tap, ctx))
         })
     }
@@ -165,9 +175,14 @@ mod on {
     }
 
     pub unsafe fn close<C>(handle: *mut Handle<C>) {
-        if !handle.is_null() {
-            // SAFETY: it came from `open`, and the header promises that it is not used again.
-            drop(unsafe { Box::from_raw(handle) });
+        if handle.is_null() {
+            return;
+        }
+        // SAFETY: it came from `open`, and the header promises that it is not used again.
+        let handle = unsafe { Box::from_raw(handle) };
+        // There is nobody to tell: what a port says when it panics here is on its standard error.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handle))) {
+            std::mem::forget(panic);
         }
     }
 }

@@ -80,8 +80,13 @@ impl<'a> View<'a> {
         strides: Option<&'a [isize]>,
     ) -> Result<Self> {
         let fits = match strides {
-            None => values.len() == shape.iter().product::<usize>(),
-            Some(steps) => steps.len() == shape.len() && reach(shape, steps, values.len()),
+            None => product(shape) == Some(values.len()),
+            // The number of elements counts too: along steps of 0 it can be more than there are.
+            Some(steps) => {
+                steps.len() == shape.len()
+                    && product(shape).is_some()
+                    && reach(shape, steps, values.len())
+            }
         };
         if !fits {
             let count = values.len();
@@ -132,6 +137,14 @@ impl View<'_> {
         }
         place
     }
+}
+
+/// The number of elements of a shape; `None` where that is more than can be counted.
+pub(crate) fn product(shape: &[usize]) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
 }
 
 /// Whether steps from the first of `count` elements stay inside them; none may go back.
@@ -207,7 +220,9 @@ impl<T: Element> Record for Values<T> {
     }
 
     fn replaced(&self, bytes: &[u8]) -> Result<Self> {
-        Ok(Self { values: checked(bytes)?, shape: self.shape.clone() })
+        let replaced = Self { values: checked(bytes)?, shape: self.shape.clone() };
+        View::new(&replaced.values, &replaced.shape)?;
+        Ok(replaced)
     }
 }
 

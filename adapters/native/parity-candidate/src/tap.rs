@@ -276,8 +276,11 @@ mod on {
             return Err(Error::failed("a replacement is not of the tensor's type and shape"));
         }
         let count: i64 = shape.iter().product();
-        if count == 0 || replacement.data.is_null() {
+        if count == 0 {
             return Ok(&[]);
+        }
+        if replacement.data.is_null() {
+            return Err(Error::failed("a replacement has no data"));
         }
         let size = count as usize * type_of(replacement.dtype).1;
         // SAFETY: the header says that it is in C order and good until the next call of the tap.

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use parity_candidate::{Error, Point, Role, Tap, Values, View};
+use parity_candidate::{Error, Input, Point, Record, Role, Tap, Values, View};
 
 type Seen = Vec<(String, Role, String, String, i64, Vec<u8>)>;
 
@@ -67,6 +67,29 @@ fn a_shape_that_does_not_fit_is_refused() {
     assert!(View::strided(&[1u8, 2], &[2, 2], Some(&[1, 1])).is_err());
     assert!(View::strided(&[1u8, 2], &[2], Some(&[-1])).is_err());
     assert!(View::strided::<u8>(&[], &[0, 5], Some(&[5, 1])).is_ok());
+}
+
+#[test]
+fn a_shape_that_cannot_be_counted_is_refused() {
+    let half = 1 << (usize::BITS / 2);
+    assert!(View::new::<u8>(&[], &[half, half]).is_err());
+    assert!(View::strided(&[1u8], &[half, half], Some(&[0, 0])).is_err());
+    assert_eq!(View::strided(&[1u8], &[2, 2], Some(&[0, 0])).unwrap().bytes(), [1; 4]);
+}
+
+#[test]
+fn an_input_has_as_many_elements_as_its_shape_says() {
+    let values = [1.0f32, 2.0];
+    assert_eq!(Input::new(&values, &[2, 1]).unwrap().values::<f32>().unwrap(), values);
+    let shapes: [&[i64]; 4] = [&[1000], &[-1, -2], &[1], &[i64::MIN, 2, 1 << 40]];
+    assert!(shapes.iter().all(|shape| Input::new(&values, shape).is_err()));
+    assert!(Input::new::<f32>(&[], &[0, 5]).is_ok());
+}
+
+#[test]
+fn a_replacement_of_another_length_is_refused() {
+    assert!(bytes(vec![1, 2]).replaced(&[1]).is_err());
+    assert_eq!(bytes(vec![1, 2]).replaced(&[3, 4]).unwrap(), bytes(vec![3, 4]));
 }
 
 #[test]
