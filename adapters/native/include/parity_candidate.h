@@ -101,7 +101,8 @@ typedef struct parity_tensor {
     uint32_t rank;          /* number of axes, at most 32; 0 for a scalar */
     const int64_t *shape;   /* rank extents, each 0 or more; may be NULL where rank is 0 */
     const int64_t *strides; /* rank steps in elements, or NULL where the elements lie in C order */
-    const void *data;       /* the first element; may be NULL where there are no elements */
+    const void *data;       /* the first element; may be NULL where there are no elements. What
+                               parity lends is aligned for its type; a candidate's need not be */
 } parity_tensor;
 
 /* One call of the tap. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def check_file(library: Path) -> None:
 
 
 class Candidate:
-    """An open candidate.
+    """An open candidate. It is closed when nothing refers to it any more.
 
     Args:
         library: the shared library.
@@ -63,13 +64,15 @@ class Candidate:
         self._where = str(library)
         self._library = self._load(library)
         self._handle = ctypes.c_void_p()
-        status = self._library.parity_open(
-            json.dumps(dict(options)).encode(), ctypes.byref(self._handle)
-        )
+        config = _json(dict(options), "the options")
+        status = self._library.parity_open(config, ctypes.byref(self._handle))
+        if self._handle:
+            # The library stays loaded: unloading is rarely safe. Nor is a process's end the time to
+            # run foreign code: the system takes everything back then.
+            close = weakref.finalize(self, self._library.parity_close, self._handle)
+            close.atexit = False
         if status != Status.OK:
-            error = self._failure(status, "parity_open")
-            self.close()
-            raise error
+            raise self._failure(status, "parity_open")
         if not self._handle:
             raise self._broken("parity_open said PARITY_OK and gave no candidate")
         self.description = self._describe()
@@ -99,12 +102,6 @@ class Candidate:
         if listener.error is None and status != Status.OK:
             raise listener.located(self._failure(status, "parity_run"))
         listener.finish()
-
-    def close(self) -> None:
-        """Let the candidate go; the library stays loaded, because unloading is rarely safe."""
-        if self._handle:
-            self._library.parity_close(self._handle)
-            self._handle = ctypes.c_void_p()
 
     def _load(self, path: Path) -> ctypes.CDLL:
         try:
@@ -171,7 +168,18 @@ def _inputs(case: Case) -> list[Lent]:
             for draw in draws
         ],
     }
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    text = np.frombuffer(_json(about, f"the case {case.name}"), np.uint8)
     arrays = [Lent(f"arrays.{name}", array) for name, array in case.arrays.items()]
     noise = [Lent(f"noise.{number}", draw.values) for number, draw in enumerate(draws or ())]
     return [Lent("case", text), *arrays, *noise]
+
+
+def _json(value: Mapping[str, object], where: str) -> bytes:
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"cannot be handed to a candidate as JSON: {error}",
+            where=where,
+            hint="texts, finite numbers, truths, and lists and tables of them can",
+        ) from None

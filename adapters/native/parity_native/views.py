@@ -122,8 +122,8 @@ class Lent:
         """
         if array.dtype not in CODES:
             raise BackendError(f"{array.dtype} cannot be handed to a native candidate", where=name)
-        # ascontiguousarray would make one axis out of none.
-        self._array = np.array(array, order="C", copy=None)
+        # Where an element lies, a candidate's language may want it to lie by its size.
+        self._array = np.require(array, requirements=["C", "A"])
         self._name = ctypes.create_string_buffer(name.encode())
         self._shape = (ctypes.c_int64 * array.ndim)(*array.shape)
         self.tensor = Tensor(

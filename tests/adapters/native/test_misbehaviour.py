@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import time
 import weakref
+from datetime import date
 
+import numpy as np
 import pytest
 
 from parity.backends import MemorySink
@@ -15,12 +18,13 @@ from parity.errors import BackendError, CandidateCrashedError, InputError, Parit
 from parity.store import open_capture
 from parity.tensors import Case, TapPlan
 from parity_native.backend import NativeBackend
+from parity_native.views import Lent
 
 DEADLY = {
     "segfault": ({}, r"died of SIGSEGV.*after 1 taps, the last of them first:output#0"),
     "abort": ({}, r"died of SIGABRT.*after 1 taps, the last of them first:output#0"),
     "exit": ({}, r"left with status 3.*after 1 taps"),
-    "loop": ({"timeout_s": 20}, r"no end after 20 s.*after 1 taps, the last of them first"),
+    "loop": ({"timeout_s": 8}, r"no end after 8 s.*after 1 taps, the last of them first"),
     "allocate": ({"memory_limit_mb": 600}, r"(ran out of memory|SIGABRT|SIGKILL).*after 1 taps"),
     "dangling_name": ({}, r"died of SIGSEGV.*after 1 taps"),
     "dangling_data": ({}, r"died of SIGSEGV.*after 1 taps"),
@@ -137,6 +141,40 @@ def test_what_a_run_recorded_is_let_go(misbehaving):
     del sink
     gc.collect()
     assert seen() is None
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_a_candidate_is_closed(misbehaving, isolate, tmp_path, monkeypatch):
+    monkeypatch.setenv("MISBEHAVING_CLOSED", str(tmp_path / "closed"))
+    backend = NativeBackend(library=misbehaving, isolate=isolate)
+    backend.capture(Case("any"), TapPlan(), MemorySink())
+    del backend
+    gc.collect()
+    assert (tmp_path / "closed").exists()
+
+
+def test_a_crash_while_it_is_closed_loses_nothing(misbehaving):
+    sink = MemorySink()
+    with pytest.raises(CandidateCrashedError, match=r"SIGABRT.*after 2 taps"):
+        NativeBackend(library=misbehaving, do="crash_in_close").capture(
+            Case("any"), TapPlan(), sink
+        )
+    assert recorded(sink) == ["first:output#0", "second:output#0"]
+
+
+def test_what_is_no_json_cannot_be_handed_over(misbehaving):
+    with pytest.raises(InputError, match=r"the options: cannot be handed .* as JSON: .*date"):
+        NativeBackend(library=misbehaving, isolate=False, day=date(2026, 1, 1))
+    backend = NativeBackend(library=misbehaving, isolate=False)
+    with pytest.raises(InputError, match="the case any: cannot be handed"):
+        backend.capture(Case("any", inputs={"x": float("nan")}), TapPlan(), MemorySink())
+
+
+def test_what_a_candidate_is_lent_lies_by_its_size():
+    crooked = np.frombuffer(b"123456789", np.uint32, count=2, offset=1)
+    lent = Lent("x", crooked)
+    assert lent.tensor.data % 4 == 0
+    assert ctypes.string_at(lent.tensor.data, 8) == b"23456789"
 
 
 @pytest.mark.parametrize("isolate", [True, False])
