@@ -12,7 +12,7 @@ from parity.cli.case_options import assignments, case_of, case_options
 
 if TYPE_CHECKING:
     from parity.backends import BackendInfo
-    from parity.backends.conformance import CheckResult
+    from parity.backends.conformance import CheckResult, Subject
 
 __all__ = ["command"]
 
@@ -55,7 +55,7 @@ def command(context: click.Context, *, json_: bool) -> int:
 def check(backend: str, options: tuple[str, ...], *, json_: bool, **given: Any) -> int:
     """Run the conformance suite on BACKEND, a name, module:attribute, or shared library.
 
-    Exit status: 0 it conforms, 1 it does not.
+    Exit status: 0 it conforms, 1 it does not, 2 it does not run at all.
     """
     from parity.backends import load  # noqa: PLC0415
     from parity.backends.conformance import Status, Subject, examine  # noqa: PLC0415
@@ -67,8 +67,9 @@ def check(backend: str, options: tuple[str, ...], *, json_: bool, **given: Any) 
     def make() -> Any:
         return load(backend, chosen, python_path=["."])
 
-    make()  # so that a misspelt option is one error, and not one a check
-    results = examine(Subject(make, case_of(given)), None if json_ else _print_result)
+    subject = Subject(make, case_of(given))
+    _try(subject)
+    results = examine(subject, None if json_ else _print_result)
     if json_:
         found = [
             {"check": r.check.name, "says": r.check.says, "status": r.status, "detail": r.detail}
@@ -79,6 +80,19 @@ def check(backend: str, options: tuple[str, ...], *, json_: bool, **given: Any) 
     if not json_:
         click.echo(f"{failed} of {len(results)} checks failed" if failed else "it conforms")
     return 1 if failed else 0
+
+
+def _try(subject: Subject) -> None:
+    """Run it once: a misspelt option, or a case of no use, is one error and not one a check."""
+    from parity.backends.conformance.subject import run  # noqa: PLC0415
+    from parity.errors import ParityError  # noqa: PLC0415
+
+    try:
+        run(subject)
+    except ParityError:
+        raise
+    except Exception:
+        return  # for the checks to report
 
 
 def _as_dict(info: BackendInfo) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from parity.backends.conformance import (
     Subject,
     examine,
 )
-from parity.errors import InputError, NoiseTapeError
+from parity.errors import BackendError, InputError, NoiseTapeError
 from parity.tensors import Case, NoiseDraw, Role, TapKey, TapPlan, TensorSpec
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -299,6 +299,16 @@ class HidesThatItInjects(Loop):
     inject = False
 
 
+class RefusesToInject(Loop):
+    inject = False
+
+    def capture_injected(self, case, plan, sink, replacements):
+        raise BackendError("cannot")
+
+    def capture(self, case, plan, sink):
+        Loop.capture_injected(self, case, plan, sink, {})
+
+
 class PromisesToInject(Loop):
     capture_injected = None  # type: ignore[assignment]
 
@@ -397,6 +407,10 @@ def test_every_check_has_a_planted_fault() -> None:
 def test_a_check_fails_on_its_planted_fault(name: str, bad: type[Loop]) -> None:
     with pytest.raises(Broken, match=r"."):
         BY_NAME[name].run(fresh(bad))
+
+
+def test_a_backend_may_refuse_to_inject() -> None:
+    BY_NAME["says_whether_it_injects"].run(fresh(RefusesToInject))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from parity.backends import Capabilities, CaptureSink
-from parity.errors import ConfigError
+from parity.errors import ConfigError, InputError
 from parity.tensors import Case, TapKey, TapPlan
 from parity_native.apart import Limits, Work, describe_apart, run_apart
 from parity_native.library import Candidate, check_file
@@ -79,8 +79,15 @@ class NativeBackend:
         """Run `case` with each replacement, of any shape, in its tap's place.
 
         Raises:
-            ParityError: as `capture`; also when a replacement does not fit, or its tap never came.
+            ParityError: as `capture`; also when a replacement does not fit, its tap never came, or
+                the candidate does not say that it injects.
         """
+        if not self.capabilities().inject:
+            raise InputError(
+                "the candidate does not say that it can go on with another tensor",
+                where=self._library,
+                hint="say `inject` among its capabilities, once it does what PARITY_REPLACE asks",
+            )
         self._run(case, plan, sink, replacements)
 
     def _run(

@@ -40,7 +40,7 @@ const char *parity_describe(parity_candidate *candidate) {
     if (strcmp(candidate->what, "odd_facts") == 0)
         return "{\"name\": \"bad\", \"facts\": {\"framework\": \"c\", \"many\":"
                " 100000000000000000000, \"more\": {\"a\": 1}, \"year\": 2024}}";
-    return "{\"name\": \"bad\", \"facts\": {\"framework\": \"c\"}, \"capabilities\": {\"inject\": true}}";
+    return "{\"name\": \"bad\", \"facts\": {\"framework\": \"c\"}}";
 }
 
 const char *parity_last_error(parity_candidate *candidate) {

@@ -11,6 +11,7 @@ import pytest
 from parity.backends import MemorySink
 from parity.backends.conformance import BackendConformance, Subject
 from parity.cli.main import main
+from parity.errors import InputError
 from parity.tensors import Case, TapPlan, TensorSpec
 from parity_native.backend import NativeBackend
 
@@ -28,6 +29,22 @@ class TestExampleInC(BackendConformance):
             expected={"hidden:output": TensorSpec("float32", (3, 8))},
             bad_case=Case("none"),
         )
+
+
+class TestThatCannotInject(BackendConformance):
+    @pytest.fixture(autouse=True)
+    def _example(self, misbehaving: Path) -> None:
+        self.library = misbehaving
+
+    def subject(self) -> Subject:
+        make = lambda: NativeBackend(library=self.library, isolate=False)  # noqa: E731
+        return Subject(make=make, case=Case("any"))
+
+
+def test_a_candidate_that_does_not_inject_is_not_asked_to(misbehaving):
+    backend = NativeBackend(library=misbehaving, isolate=False)
+    with pytest.raises(InputError, match="does not say that it can go on with another tensor"):
+        backend.capture_injected(Case("any"), TapPlan(), MemorySink(), {})
 
 
 def recorded(backend: NativeBackend, case: Case) -> MemorySink:
@@ -67,3 +84,11 @@ def test_the_command_line_takes_the_library_itself(mlp, case, tmp_path, capsys):
              "--option", "isolate=false"]
         )  # fmt: skip
     assert capsys.readouterr().out.endswith("it conforms\n")
+
+
+def test_what_does_not_run_at_all_is_one_error_and_not_one_a_check(mlp, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["backends", "check", str(mlp), "--option", "isolate=false"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("the case needs an array x") == 1
