@@ -43,7 +43,7 @@ def check_file(library: Path) -> None:
         raise InputError(
             "no such library",
             where=str(library),
-            hint="build it first (`make native` builds those of this repository)",
+            hint=f"build it first; a relative path starts from the current folder, {Path.cwd()}",
         )
 
 
