@@ -1,6 +1,6 @@
 # One command sets everything up and runs the main job (make demo); one runs every check (make test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs native fixtures table nativetable listening bench clean
+.PHONY: help setup demo test lint docs native nativelint fixtures table nativetable listening bench clean
 
 # uv installs exactly what uv.lock says. Where the machine has none, one is put into .tools/.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -34,6 +34,7 @@ test: $(filter .tools/bin/uv,$(UV))  ## set up, then lint, types, import layers 
 	@$(SYNC) --extra whisper --extra coreml --extra onnx --extra mlx --group dev
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory native
+	@$(MAKE) --no-print-directory nativelint
 	$(RUN) pytest -n 2
 
 # Cargo reads .cargo/config.toml of the folder it runs in: what it builds goes into .cache/native.
@@ -42,6 +43,12 @@ native:  ## build and test the Rust crates, where cargo exists
 	cd adapters/native && \
 	cargo build --release --locked --package pocket-tts-candle --features faults && \
 	cargo test --release --locked --workspace --features pocket-tts-candle/faults,parity-candidate/ndarray,parity-candidate/half
+
+nativelint:  ## style of the Rust crates, with every feature and with none, where cargo has clippy and rustfmt
+	@if ! cargo clippy --version >/dev/null 2>&1 || ! cargo fmt --version >/dev/null 2>&1; then \
+	echo "no clippy or no rustfmt: the style of the Rust crates is not checked (rustup component add clippy rustfmt)"; exit 0; fi; \
+	cd adapters/native && cargo fmt --check && for features in all-features no-default-features; do \
+	cargo clippy --release --locked --workspace --all-targets --$$features -- -D warnings || exit 1; done
 
 lint:  ## style, types and import layers
 	$(RUN) ruff check .

@@ -15,7 +15,10 @@ macro_rules! export_candidate {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($candidate:ty) => {};
+    ($candidate:ty) => {
+        // So that the port's own code is not reported as dead.
+        const _: fn(&str) -> $crate::Result<$candidate> = <$candidate as $crate::Candidate>::open;
+    };
 }
 
 #[cfg(feature = "capture")]

@@ -96,7 +96,7 @@ impl<'a> Tap<'a> {
             }
         }
         #[cfg(not(feature = "capture"))]
-        let _ = point;
+        let _ = (point,);
         Ok(tensor)
     }
 

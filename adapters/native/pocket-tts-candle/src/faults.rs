@@ -86,7 +86,7 @@ impl Faults {
 
     #[cfg(not(feature = "faults"))]
     fn of(found: Vec<Fault>) -> Result<Self> {
-        match found.first() {
+        match found.into_iter().next() {
             None => Ok(Self()),
             Some(fault) => Err(Error::bad_input(format!(
                 "{fault:?} was asked for, but this is built without the feature `faults`"
