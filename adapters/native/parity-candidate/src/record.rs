@@ -205,8 +205,14 @@ unsafe fn elements_of<T: Element>(bytes: &[u8]) -> Vec<T> {
     values
 }
 
-/// As [`elements_of`], refusing bits that are no value of `T`.
-fn checked<T: Element>(bytes: &[u8]) -> Result<Vec<T>> {
+/// As [`elements_of`], refusing bits that are no value of `T`, and another number of elements.
+fn checked<T: Element>(bytes: &[u8], count: usize) -> Result<Vec<T>> {
+    if Some(bytes.len()) != count.checked_mul(size_of::<T>()) {
+        let length = bytes.len();
+        return Err(Error::failed(format!(
+            "a replacement of {length} bytes does not make {count} elements"
+        )));
+    }
     if T::CODE == <bool as Element>::CODE && bytes.iter().any(|&byte| byte > 1) {
         return Err(Error::bad_input("a replacement of bool holds a byte other than 0 and 1"));
     }
@@ -220,9 +226,7 @@ impl<T: Element> Record for Values<T> {
     }
 
     fn replaced(&self, bytes: &[u8]) -> Result<Self> {
-        let replaced = Self { values: checked(bytes)?, shape: self.shape.clone() };
-        View::new(&replaced.values, &replaced.shape)?;
-        Ok(replaced)
+        Ok(Self { values: checked(bytes, self.values.len())?, shape: self.shape.clone() })
     }
 }
 
@@ -237,7 +241,7 @@ impl<T: Element, D: ndarray::Dimension> Record for ndarray::Array<T, D> {
     }
 
     fn replaced(&self, bytes: &[u8]) -> Result<Self> {
-        Self::from_shape_vec(self.raw_dim(), checked(bytes)?).map_err(Error::failed)
+        Self::from_shape_vec(self.raw_dim(), checked(bytes, self.len())?).map_err(Error::failed)
     }
 }
 
@@ -284,16 +288,20 @@ mod candle {
         fn replaced(&self, bytes: &[u8]) -> Result<Self> {
             use candle_core::DType;
             let (shape, device) = (self.shape(), self.device());
+            // candle itself does not count what it is given with a shape.
+            let count = self.elem_count();
             Ok(match self.dtype() {
-                DType::U8 => Tensor::from_vec(checked::<u8>(bytes)?, shape, device)?,
-                DType::U32 => Tensor::from_vec(checked::<u32>(bytes)?, shape, device)?,
-                DType::I64 => Tensor::from_vec(checked::<i64>(bytes)?, shape, device)?,
+                DType::U8 => Tensor::from_vec(checked::<u8>(bytes, count)?, shape, device)?,
+                DType::U32 => Tensor::from_vec(checked::<u32>(bytes, count)?, shape, device)?,
+                DType::I64 => Tensor::from_vec(checked::<i64>(bytes, count)?, shape, device)?,
                 #[cfg(feature = "half")]
-                DType::F16 => Tensor::from_vec(checked::<half::f16>(bytes)?, shape, device)?,
+                DType::F16 => Tensor::from_vec(checked::<half::f16>(bytes, count)?, shape, device)?,
                 #[cfg(feature = "half")]
-                DType::BF16 => Tensor::from_vec(checked::<half::bf16>(bytes)?, shape, device)?,
-                DType::F32 => Tensor::from_vec(checked::<f32>(bytes)?, shape, device)?,
-                DType::F64 => Tensor::from_vec(checked::<f64>(bytes)?, shape, device)?,
+                DType::BF16 => {
+                    Tensor::from_vec(checked::<half::bf16>(bytes, count)?, shape, device)?
+                }
+                DType::F32 => Tensor::from_vec(checked::<f32>(bytes, count)?, shape, device)?,
+                DType::F64 => Tensor::from_vec(checked::<f64>(bytes, count)?, shape, device)?,
                 other => return Err(Error::failed(format!("{other:?} cannot be replaced"))),
             })
         }
