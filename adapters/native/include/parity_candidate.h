@@ -119,7 +119,8 @@ typedef struct parity_tap {
 /* Called by the candidate for every tensor it names, while parity_run is running.
  *
  * Calls are counted by parity: a point that runs five times in a phase gives five calls under the
- * same name. It may be called from any thread; calls wait for one another.
+ * same name. It may be called from any thread; calls wait for one another. In a process that the
+ * candidate forked off, and after the run, it answers PARITY_STOP and records nothing.
  *
  * ctx           what parity_run was given
  * tap           the tensor and its circumstances
