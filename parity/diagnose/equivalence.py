@@ -19,7 +19,8 @@ def equivalents(ground: Ground, origins: Sequence[Origin]) -> set[str]:
     """Taps that differ and whose readers are right without them.
 
     Rows of queries and keys permuted alike, a norm's weight folded into the next layer: the
-    candidate then computes the same. Empty where nothing is like that.
+    candidate then computes the same. Empty where nothing is like that. A tap that hardly counts,
+    such as a branch that is scaled by next to nothing, is not: what is wrong there stays wrong.
     """
     paths = {origin.segment.tap.key.path for origin in origins}
     for origin in origins:
@@ -37,13 +38,20 @@ def _by_other_steps(ground: Ground, origin: Origin, paths: set[str]) -> set[str]
         if reader is None:
             break
         own = reader.key.path
-        through = ground.segment(reader, without=passed - {own})
-        inside = {t.key.path for t in _passed(ground, through)} & (passed - {own})
+        skipped = passed - {own}
+        through = ground.segment(reader, without=skipped)
+        inside = [one for one in _passed(ground, through) if one.key.path in skipped]
         if inside and through.error <= through.floor:
-            return inside
+            return {one.key.path for one in inside if _counts(ground, reader, skipped, one)}
         passed.add(own)
         tap = reader
     return set()
+
+
+def _counts(ground: Ground, reader: Tap, skipped: set[str], one: Tap) -> bool:
+    """Whether the candidate's tensor at one tap, with the reference's at the others, is wrong."""
+    alone = ground.segment(reader, without=skipped, but={one.value})
+    return not alone.error <= alone.floor
 
 
 def _passed(ground: Ground, segment: Segment) -> Iterator[Tap]:

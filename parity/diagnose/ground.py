@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from parity.localize.candidate import Candidate
@@ -76,13 +76,21 @@ class Ground:
         found = candidate_precision(self.candidate.tensor(key) for key in keys)
         return str(found).removeprefix("torch.")
 
-    def segment(self, tap: Tap, *, without: Iterable[str] = ()) -> Segment:
-        """The segment that ends at a tap; of the paths `without` nothing is taken as known."""
+    def segment(
+        self, tap: Tap, *, without: Iterable[str] = (), but: Collection[int] = ()
+    ) -> Segment:
+        """The segment that ends at a tap.
+
+        Args:
+            tap: the end.
+            without: paths of which nothing is taken as known.
+            but: values of theirs that are nevertheless.
+        """
         skipped = frozenset(without)
         # A module that hands on what another one made is tapped twice.
         values = {
             tap.value for taps in self.cuts.values() for tap in taps if tap.key.path in skipped
-        }
+        }.difference(but)
         return Segment(
             self.tape,
             self.candidate,

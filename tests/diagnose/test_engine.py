@@ -127,6 +127,30 @@ def test_rows_of_queries_and_keys_that_are_permuted_alike_are_no_fault(stack, x,
     assert set(result.equivalent) == {"query", "key"}
 
 
+class Branch(nn.Module):
+    """A branch that next to nothing is kept of, as after a layer scale of 1e-6."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.branch, self.last = nn.Linear(6, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return self.last(x + 1e-6 * self.branch(x))
+
+
+def test_a_fault_in_a_branch_that_hardly_counts_is_one(tmp_path):
+    torch.manual_seed(1)
+    branch, port, x = Branch().eval(), Branch().eval(), torch.randn(4, 6)
+    port.load_state_dict(branch.state_dict())
+    with torch.no_grad(), parity.record(tmp_path / "port.h5", port):
+        port.branch.bias.zero_()
+        port(x)
+    result = diagnose(Reference.of_module(branch, x), tmp_path / "port.h5")
+    assert [finding.cause for finding in result.findings] == ["weights.bias"]
+    assert result.equivalent == ()
+
+
 def test_what_nobody_knows_stays_unexplained(stack, x, tmp_path):
     def strange(weights, x):
         with torch.no_grad(), parity.record(tmp_path / "port.h5"):
