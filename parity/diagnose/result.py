@@ -35,12 +35,13 @@ class Verdict(StrEnum):
     EXPLAINED = "explained"
     PARTLY_EXPLAINED = "partly_explained"
     UNEXPLAINED = "unexplained"
+    INCONCLUSIVE = "inconclusive"
     INVALID = "invalid"
 
     @property
     def exit_status(self) -> int:
-        """0 no fault, 1 it differs, 3 nothing was compared."""
-        return {Verdict.NO_FAULT: 0, Verdict.INVALID: 3}.get(self, 1)
+        """0 no fault, 1 it differs, 3 none in a run that broke off, or nothing was compared."""
+        return {Verdict.NO_FAULT: 0, Verdict.INCONCLUSIVE: 3, Verdict.INVALID: 3}.get(self, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,12 @@ def diagnose(
     engine.peel()
     causes = causes_of(engine)
     unexplained = unexplained_of(engine, structured=bool(structure.findings))
-    at = _output(ground.tape, ground.candidate, output)
+    broke_off = bool(theirs.source.notes)
+    # The last tensor of a run that broke off is no output.
+    at = None if broke_off and not output else _output(ground.tape, ground.candidate, output)
     result = _with_output(engine, causes, unexplained, at, say)
+    if broke_off and result.verdict is Verdict.NO_FAULT:
+        result = replace(result, verdict=Verdict.INCONCLUSIVE)
     return replace(
         _with_structure(result, structure, before),
         notes=(*notes, *_shortened(engine)),

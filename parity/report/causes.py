@@ -97,6 +97,11 @@ def headline(diagnosis: Diagnosis) -> str:
                 f"No fault found: {_many(diagnosis.compared, 'tensor')}, recomputed by the "
                 "reference from the candidate's own inputs, come out the same."
             )
+        case Verdict.INCONCLUSIVE:
+            return (
+                f"Nothing is wrong with {_many(diagnosis.compared, 'tensor')} that the candidate "
+                "recorded, but its run did not come to its end."
+            )
         case Verdict.EXPLAINED:
             return f"The difference is explained: {found}."
         case Verdict.PARTLY_EXPLAINED:

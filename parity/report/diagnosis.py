@@ -30,6 +30,7 @@ __all__ = ["DiagnosisScreen", "print_diagnosis"]
 _COLOURS = {Grade.HIGH: "bold red", Grade.WORTH_TRYING: "yellow", Grade.SPECULATIVE: "magenta"}
 _MARKS = {
     Verdict.NO_FAULT: Text("✓ ", style="bold green"),
+    Verdict.INCONCLUSIVE: Text("? ", style="bold yellow"),
     Verdict.INVALID: Text("? ", style="bold yellow"),
 }
 _FAULT = Text("✗ ", style="bold red")

@@ -20,7 +20,11 @@ from parity.report.places import named, place_of
 
 __all__ = ["diagnosis_section"]
 
-_OUTCOMES = {Verdict.NO_FAULT: "holds", Verdict.INVALID: "invalid"}
+_OUTCOMES = {
+    Verdict.NO_FAULT: "holds",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.INVALID: "invalid",
+}
 
 
 def diagnosis_section(diagnosis: Diagnosis, name: str = "") -> dict[str, Any]:

@@ -127,6 +127,20 @@ def test_rows_of_queries_and_keys_that_are_permuted_alike_are_no_fault(stack, x,
     assert set(result.equivalent) == {"query", "key"}
 
 
+def test_a_run_that_broke_off_is_not_without_fault(stack, x, tmp_path):
+    def break_off():
+        with torch.no_grad(), parity.record(tmp_path / "port.h5"):
+            port(stack.state_dict(), x, frozenset(), taps=("blocks.0", "blocks.1"))
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        break_off()
+    result = diagnose(Reference.of_module(stack, x), tmp_path / "port.h5")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.verdict.exit_status == 3
+    assert result.output == ""
+
+
 class Branch(nn.Module):
     """A branch that next to nothing is kept of, as after a layer scale of 1e-6."""
 

@@ -198,6 +198,8 @@ def test_no_number_that_json_lacks_comes_through() -> None:
     [
         (Verdict.NO_FAULT, 0, "No fault found: 1,234 tensors, recomputed by the reference from the "
          "candidate's own inputs, come out the same."),
+        (Verdict.INCONCLUSIVE, 0, "Nothing is wrong with 1,234 tensors that the candidate "
+         "recorded, but its run did not come to its end."),
         (Verdict.EXPLAINED, 1, "The difference is explained: 1 cause."),
         (Verdict.EXPLAINED, 3, "The difference is explained: 3 causes."),
         (Verdict.UNEXPLAINED, 0, "The candidate differs, and no cause that we know of explains it. "
@@ -355,5 +357,5 @@ def test_a_verdict_has_an_exit_status() -> None:
     found = {verdict: verdict.exit_status for verdict in Verdict}
     assert found == {
         Verdict.NO_FAULT: 0, Verdict.EXPLAINED: 1, Verdict.PARTLY_EXPLAINED: 1,
-        Verdict.UNEXPLAINED: 1, Verdict.INVALID: 3,
+        Verdict.UNEXPLAINED: 1, Verdict.INCONCLUSIVE: 3, Verdict.INVALID: 3,
     }  # fmt: skip
