@@ -74,7 +74,7 @@ UNARY = {
     "identity": (torch.clone, -2, 2), "relu": (F.relu, -2, 2), "relu6": (F.relu6, -2, 9),
     "round": (torch.round, -3, 3), "sigmoid": (torch.sigmoid, -4, 4), "sign": (torch.sign, -2, 2),
     "silu": (F.silu, -4, 4), "sin": (torch.sin, -4, 4), "sinh": (torch.sinh, -2, 2),
-    "softplus": (F.softplus, -4, 4), "softsign": (F.softsign, -4, 4), "sqrt": (torch.sqrt, 0, 4),
+    "softplus": (F.softplus, -120, 120), "softsign": (F.softsign, -4, 4), "sqrt": (torch.sqrt, 0, 4),
     "square": (torch.square, -2, 2), "tan": (torch.tan, -1, 1), "tanh": (torch.tanh, -2, 2),
 }  # fmt: skip
 
@@ -226,6 +226,8 @@ def extreme(draw: Draw, kind: str) -> Call:
 def cumsum(draw: Draw) -> Call:
     x, axis = rand(draw, 3, 4), one_of(draw, 0, 1)
     backwards, exclusive = draw(st.booleans()), draw(st.booleans())
+    if exclusive and draw(st.booleans()):
+        x = x.index_fill(axis, torch.tensor([1]), torch.inf)
     turned = x.flip(axis) if backwards else x
     total = turned.cumsum(axis)
     if exclusive:
@@ -354,7 +356,7 @@ def pool(draw: Draw, kind: str) -> Call:
     }  # fmt: skip
     if kind == "l2_pool":
         return Call({"x": x}, F.lp_pool2d(x, 2, kernel, stride), params)
-    ceil = draw(st.booleans()) and kind == "max_pool"
+    ceil = draw(st.booleans())
     params["ceil_mode"] = ceil
     if kind == "max_pool":
         function = (F.max_pool1d, F.max_pool2d)[rank - 1]
@@ -362,7 +364,8 @@ def pool(draw: Draw, kind: str) -> Call:
     apart = draw(st.booleans())
     params["exclude_padding_from_average"] = apart
     function = (F.avg_pool1d, F.avg_pool2d)[rank - 1]
-    return Call({"x": x}, function(x, kernel, stride, pad, count_include_pad=not apart), params)
+    expected = function(x, kernel, stride, pad, ceil, not apart)
+    return Call({"x": x}, expected, params)
 
 
 @case("transpose")
@@ -374,8 +377,13 @@ def transpose(draw: Draw) -> Call:
 
 @case("reshape")
 def reshape(draw: Draw) -> Call:
-    x, wanted = rand(draw, 2, 3, 4), one_of(draw, [6, 4], [-1, 2], [2, -1], [24])
-    return Call({"x": x}, x.reshape(wanted), {"shape": wanted})
+    x = rand(draw, 2, 3, 4)
+    # 0 keeps an extent, counted from the last axis.
+    wanted, size = one_of(
+        draw, ([6, 4], (6, 4)), ([-1, 2], (12, 2)), ([24], (24,)), ([-1, 0], (6, 4)),
+        ([0, -1], (3, 8)), ([0, 0, -1], (2, 3, 4)), ([0, -1, 0, 0], (1, 2, 3, 4)),
+    )  # fmt: skip
+    return Call({"x": x}, x.reshape(size), {"shape": wanted})
 
 
 @case("flatten2d")

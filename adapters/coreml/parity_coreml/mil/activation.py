@@ -12,12 +12,18 @@ from parity_coreml.mil.handlers import HANDLERS, handles
 
 __all__ = ["by_name"]
 
+
+def _softplus(x: torch.Tensor) -> torch.Tensor:
+    """`log(1 + exp(x))`, which is x where `exp(x)` is beyond all numbers."""
+    return torch.logaddexp(x, torch.zeros_like(x))
+
+
 HANDLERS.update(
     relu=lambda a: torch.relu(a.tensor("x")),
     relu6=lambda a: functional.relu6(a.tensor("x")),
     sigmoid=lambda a: torch.sigmoid(a.tensor("x")),
     silu=lambda a: functional.silu(a.tensor("x")),
-    softplus=lambda a: functional.softplus(a.tensor("x"), threshold=float("inf")),
+    softplus=lambda a: _softplus(a.tensor("x")),
     softsign=lambda a: functional.softsign(a.tensor("x")),
 )
 
@@ -72,7 +78,7 @@ def _softplus_parametric(a: Args) -> torch.Tensor:
     x = a.tensor("x")
     shape = (-1,) + (1,) * (x.ndim - 2)
     alpha, beta = a.tensor("alpha").reshape(shape), a.tensor("beta").reshape(shape)
-    return alpha * functional.softplus(beta * x, threshold=float("inf"))
+    return alpha * _softplus(beta * x)
 
 
 @handles("thresholded_relu")

@@ -28,15 +28,15 @@ def _max_pool(a: Args) -> torch.Tensor:
 
 @handles("avg_pool")
 def _avg_pool(a: Args) -> torch.Tensor:
+    """What `ceil_mode` reaches beyond the padding counts for nothing, as in torch."""
     x = a.tensor("x")
     kernel, strides, around = _windows(a)
-
-    def mean(values: torch.Tensor) -> torch.Tensor:
-        return _MEANS[len(kernel)](padded(values, around), kernel, strides)
-
-    if not a.flag("exclude_padding_from_average"):
-        return mean(x)
-    return mean(x) / mean(torch.ones_like(x))
+    own = _own_pads(a)
+    beyond = [(0, whole[1] - part[1]) for whole, part in zip(around, own, strict=True)]
+    weight = 0.0 if a.flag("exclude_padding_from_average") else 1.0
+    counted = padded(padded(torch.ones_like(x), own, weight), beyond)
+    mean = _MEANS[len(kernel)]
+    return mean(padded(x, around), kernel, strides) / mean(counted, kernel, strides)
 
 
 @handles("l2_pool")
@@ -48,11 +48,16 @@ def _l2_pool(a: Args) -> torch.Tensor:
     ).sqrt()
 
 
+def _own_pads(a: Args) -> Pads:
+    """What the operation says, without what `ceil_mode` adds."""
+    kernel = a.ints("kernel_sizes")
+    ones = [1] * len(kernel)
+    return pads(a, list(a.tensor("x").shape[2:]), kernel, a.ints("strides", ones), ones)
+
+
 def _windows(a: Args) -> tuple[list[int], list[int], Pads]:
     sizes, kernel = list(a.tensor("x").shape[2:]), a.ints("kernel_sizes")
-    ones = [1] * len(kernel)
-    strides = a.ints("strides", ones)
-    around = pads(a, sizes, kernel, strides, ones)
+    strides, around = a.ints("strides", [1] * len(kernel)), _own_pads(a)
     if a.flag("ceil_mode"):
         around = [_up(*each) for each in zip(sizes, kernel, strides, around, strict=True)]
     return kernel, strides, around

@@ -67,5 +67,7 @@ def _cumsum(a: Args) -> torch.Tensor:
         x = x.flip(axis)
     total = x.cumsum(axis)
     if a.flag("exclusive"):
-        total = total - x
+        # Moved on by one, and not `total - x`: that rounds, and of an infinity makes NaN.
+        before = torch.zeros_like(total.narrow(axis, 0, min(1, x.shape[axis])))
+        total = torch.cat([before, total], axis).narrow(axis, 0, x.shape[axis])
     return total.flip(axis) if a.flag("reverse") else total

@@ -32,10 +32,11 @@ def _reverse(a: Args) -> torch.Tensor:
 
 @handles("reshape")
 def _reshape(a: Args) -> torch.Tensor:
-    """0 keeps the extent of that axis; -1 is what is left."""
+    """0 keeps the extent of that axis, counted from the last one; -1 is what is left."""
     x, wanted = a.tensor("x"), a.ints("shape")
+    moved = x.ndim - len(wanted)
     keeps = [
-        x.shape[axis] if size == 0 and axis < x.ndim and x.numel() else size
+        (x.shape[axis + moved] if axis + moved >= 0 else 1) if size == 0 and x.numel() else size
         for axis, size in enumerate(wanted)
     ]
     return x.reshape(keeps)
