@@ -10,7 +10,8 @@ import numpy as np
 from parity.backends import Capabilities, CaptureSink
 from parity.errors import BackendError, ConfigError, InputError
 from parity.tensors import Case, Role, TapPlan
-from parity_coreml.mil.values import Array
+from parity_coreml.mil.evaluator import check_shape
+from parity_coreml.mil.values import Array, in_declared_type
 from parity_coreml.package import Package, open_package
 from parity_coreml.runners import (
     DeviceRunner,
@@ -170,7 +171,7 @@ def steps_of(arrays: Mapping[str, Array], package: Package) -> tuple[dict[str, A
         package: the package.
 
     Raises:
-        InputError: names or numbers of steps do not fit.
+        InputError: names, numbers of steps, shapes or types do not fit.
     """
     function = package.function()
     wanted = {
@@ -191,13 +192,18 @@ def steps_of(arrays: Mapping[str, Array], package: Package) -> tuple[dict[str, A
         said = ", ".join(f"{count} of {name}" for name, count in counts.items())
         raise InputError(f"the steps do not agree: {said}", where="case")
     count = next(iter(counts.values()), 1)
-    return tuple(
+    steps = tuple(
         {
             name: np.asarray(arrays[name][step] if name in stacked else arrays[name])
             for name in wanted
         }
         for step in range(count)
     )
+    for name, variable in wanted.items():
+        check_shape(name, variable, steps[0][name])
+        for each in steps:
+            in_declared_type(name, variable, each[name])
+    return steps
 
 
 def _switch(option: str, given: bool | str) -> bool:

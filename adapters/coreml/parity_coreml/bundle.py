@@ -15,7 +15,7 @@ import numpy as np
 from parity.errors import InputError
 from parity_coreml.documents import read_document
 from parity_coreml.instrument import BATCH, Exposable, batches, exposable, instrument
-from parity_coreml.mil.values import Array
+from parity_coreml.mil.values import Array, in_declared_type
 from parity_coreml.package import Package
 from parity_coreml.sidecar import Placed, Sidecar
 
@@ -135,7 +135,14 @@ def write_bundle(
         path = f"packages/{number:03}.mlpackage"
         instrument(package, [by_name[name] for name in names], folder / path)
         packages.append(BundlePackage(path, "instrumented", (*own, *names)))
-    inputs = _write_inputs(steps, folder)
+    taken = package.function().inputs
+    inputs = _write_inputs(
+        [
+            {name: in_declared_type(name, taken[name], each) for name, each in step.items()}
+            for step in steps
+        ],
+        folder,
+    )
     bundle = Bundle(
         id=_digest(folder),
         name=package.path.stem,

@@ -23,10 +23,12 @@ _WORDS = {
 _EPSILONS = (1e-3, 1e-5, 1e-6, 1e-8, 1e-12, 0.0)
 _MAX_AXES = 4
 
-# What is known of converters, by operation and argument: said beside what was found.
+# What is known of converters: operation, argument, what it has, what it should have -> said beside.
 _KNOWN = {
-    ("gelu", "mode"): "coremltools 9.0 reads the second argument of gelu by position, and "
-    "torch.export passes `approximate` by keyword: every GELU becomes EXACT",
+    ("gelu", "mode", "EXACT", "TANH_APPROXIMATION"): (
+        "coremltools 9.0 reads the second argument of gelu by position, and torch.export passes "
+        "`approximate` by keyword: every GELU becomes EXACT"
+    ),
 }
 
 
@@ -105,7 +107,7 @@ def _examine(row: Row, side: Side, evaluator: Evaluator, operation: Any) -> Caus
         error = _error_with(row, side, evaluator, {operation.name: {argument: _argument(should)}})
         # A smaller error is no cause: it has to compute what torch computes.
         if error <= FACTOR * row.floor and (best is None or error < best.after):
-            known = _KNOWN.get((operation.op_type, argument), "")
+            known = _KNOWN.get((operation.op_type, argument, str(has), str(should)), "")
             best = Cause(
                 operation.name, operation.op_type, argument, has, should, row.local, error, known
             )
@@ -129,7 +131,7 @@ def _error_with(row: Row, side: Side, evaluator: Evaluator, change: Any) -> floa
         )
     except Exception:  # an argument that does not fit is no explanation
         return float("nan")
-    return relative_error(tried.loose[row.value], side.put[row.value])
+    return relative_error(tried.computed(row.value), side.ours_laid[row.value])
 
 
 def _alternatives(operation: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -72,7 +72,7 @@ def convert(
     sidecar = run(module, args, output, precision=precision_, target=target, prefix=prefix)
     click.echo(f"{output}: {len(sidecar.placed)} outputs of modules have a value in the program")
     for each in sidecar.unplaced:
-        click.echo(f"  none for {each.path}, call {each.call}: {each.reason}")
+        click.echo(f"  none for {each}: {each.reason}")
     return 0
 
 
@@ -116,8 +116,16 @@ def check(program: str, package: Path, json_: str | None, repair: Path | None, *
 @click.argument("package", type=_PATH)
 @_arrays
 @click.option("-o", "--output", required=True, type=_PATH, help="The folder to write.")
-@click.option("--batch", default=20, show_default=True, help="Values a package gives out more.")
-@click.option("--repeat", default=5, show_default=True, help="Runs for timing.")
+@click.option(
+    "--batch",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Values a package gives out more.",
+)
+@click.option(
+    "--repeat", default=5, show_default=True, type=click.IntRange(min=0), help="Runs for timing."
+)
 def bundle(package: Path, output: Path, batch: int, repeat: int, arrays: tuple[str, ...]) -> int:
     """Write a folder with all that a Mac or an iPhone needs to run PACKAGE and its copies.
 

@@ -24,6 +24,8 @@ __all__ = ["PRECISIONS", "Selector", "convert", "convert_exported"]
 
 PRECISIONS = ("float32", "float16")
 
+_MOST_SAID = 400
+
 Selector = Callable[[Any], bool]
 
 
@@ -119,7 +121,7 @@ def _converted(ct: Any, program: Any, **options: Any) -> Any:
     try:
         return ct.convert(program, convert_to="mlprogram", skip_model_load=True, **options)
     except Exception as error:  # the converter raises whatever its passes do
-        said = _last_line(error)
+        said = _said(error)
     # Its traceback holds the converter's temporary folder, which warns where it is not let go.
     gc.collect()
     raise BackendError(
@@ -175,6 +177,8 @@ def _target(ct: Any, name: str) -> Any:
     return ct.target[name]
 
 
-def _last_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
+def _said(error: Exception) -> str:
+    """The error on one line: what is wrong may stand in any of its own."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines) or type(error).__name__
+    return text if len(text) <= _MOST_SAID else f"{text[:_MOST_SAID]}..."

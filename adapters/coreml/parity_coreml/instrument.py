@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from parity_coreml.missing import Missing
-from parity_coreml.package import Package
-from parity_coreml.quiet import coremltools, quietly
+from parity_coreml.package import Package, save_package
 
 __all__ = ["BATCH", "Exposable", "batches", "exposable", "instrument"]
 
@@ -73,7 +71,6 @@ def instrument(package: Package, values: Sequence[Exposable], path: Path) -> Non
         values: to come out as well.
         path: of the new package, which is replaced if it is there.
     """
-    ct = coremltools()
     spec = package.model.get_spec()
     block = _block(spec)
     types = {word: number for number, word in _feature_types().items()}
@@ -85,11 +82,7 @@ def instrument(package: Package, values: Sequence[Exposable], path: Path) -> Non
         feature.name = value.name
         feature.type.multiArrayType.dataType = types[value.dtype]
         feature.type.multiArrayType.shape.extend(value.shape)
-    with quietly():
-        shutil.rmtree(path, ignore_errors=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model = ct.models.MLModel(spec, weights_dir=package.model.weights_dir, skip_model_load=True)
-        model.save(str(path))
+    save_package(spec, package.model.weights_dir, path)
 
 
 def _block(spec: Any) -> Any:

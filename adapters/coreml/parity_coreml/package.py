@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +14,7 @@ from parity.errors import InputError
 from parity_coreml.mil import Evaluator, Precision
 from parity_coreml.quiet import coremltools, quietly
 
-__all__ = ["Package", "open_package"]
+__all__ = ["Package", "open_package", "save_package"]
 
 
 @dataclass(eq=False)
@@ -38,12 +40,20 @@ class Package:
         from coremltools.converters.mil.frontend.milproto import load  # noqa: PLC0415
 
         spec = self.specification
-        with quietly():
-            return load.load(
-                spec,
-                specification_version=spec.specificationVersion,
-                file_weights_dir=self.model.weights_dir,
-            )
+        try:
+            with quietly():
+                return load.load(
+                    spec,
+                    specification_version=spec.specificationVersion,
+                    file_weights_dir=self.model.weights_dir,
+                )
+        except Exception as error:  # whatever the reader of weights and every operation's check say
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise InputError(
+                f"its program or its weights cannot be read: {said[0]}",
+                where=str(self.path),
+                hint="the package is damaged, or not consistent: convert the model again",
+            ) from error
 
     def function(self, name: str = "main") -> Any:
         """One of its functions.
@@ -65,6 +75,24 @@ class Package:
     def operations(self, function: str = "main") -> Iterator[Any]:
         """Everything that it computes, constants left out."""
         return (each for each in self.function(function).operations if each.op_type != "const")
+
+
+def save_package(spec: Any, weights: str | None, path: Path) -> None:
+    """Write a package, which replaces one that is there once it is whole.
+
+    Args:
+        spec: the protobuf.
+        weights: folder of the weights, which may lie in the package that is replaced.
+        path: of the `.mlpackage`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, quietly():
+        whole = Path(folder) / "whole.mlpackage"
+        coremltools().models.MLModel(spec, weights_dir=weights, skip_model_load=True).save(
+            str(whole)
+        )
+        shutil.rmtree(path, ignore_errors=True)
+        whole.replace(path)
 
 
 def open_package(path: str | Path) -> Package:

@@ -11,8 +11,7 @@ import numpy as np
 
 from parity.errors import InputError
 from parity_coreml.causes import Cause
-from parity_coreml.package import Package
-from parity_coreml.quiet import coremltools, quietly
+from parity_coreml.package import Package, save_package
 from parity_coreml.sidecar import sidecar_path
 
 __all__ = ["repair"]
@@ -24,23 +23,21 @@ def repair(package: Package, causes: Iterable[Cause], path: str | Path) -> None:
     Args:
         package: as it was converted.
         causes: what to change.
-        path: of the new package, which is replaced if it is there.
+        path: of the new package, which is replaced if it is there; it may be the same.
 
     Raises:
         InputError: an operation is not in the package, or its argument is computed.
     """
-    ct, path = coremltools(), Path(path)
+    path = Path(path)
     spec = package.model.get_spec()
     function = spec.mlProgram.functions["main"]
     block = function.block_specializations[function.opset]
     for number, cause in enumerate(causes):
         _change(block, cause, f"{cause.operation}_{cause.argument}_repaired_{number}")
-    with quietly():
-        shutil.rmtree(path, ignore_errors=True)
-        model = ct.models.MLModel(spec, weights_dir=package.model.weights_dir, skip_model_load=True)
-        model.save(str(path))
-    if sidecar_path(package.path).is_file():
-        shutil.copyfile(sidecar_path(package.path), sidecar_path(path))
+    save_package(spec, package.model.weights_dir, path)
+    beside = sidecar_path(package.path)
+    if beside.is_file() and beside.resolve() != sidecar_path(path).resolve():
+        shutil.copyfile(beside, sidecar_path(path))
 
 
 def _change(block: Any, cause: Cause, name: str) -> None:

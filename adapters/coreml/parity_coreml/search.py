@@ -19,10 +19,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from parity.errors import ConfigError
 from parity_coreml.convert import convert_exported
 from parity_coreml.errors_of import relative_error
 from parity_coreml.exported import Exported, export
-from parity_coreml.mil import Evaluator, Everywhere, Mixed
+from parity_coreml.mil import Evaluator, Mixed
 from parity_coreml.package import open_package
 from parity_coreml.sidecar import Sidecar
 
@@ -103,7 +104,17 @@ def search(
         args: example inputs, on which the error is measured.
         target: largest relative error of any output against the float32 program.
         package: convert with the selector into this `.mlpackage`, and measure that too.
+
+    Raises:
+        ConfigError: the target is no error.
+        BackendError: the module cannot be exported, converted or evaluated.
     """
+    if not 0 < target < math.inf:
+        raise ConfigError(
+            f"not an error to aim at: {target}",
+            where="target",
+            hint="a relative error of the outputs, such as 1e-3",
+        )
     exported = export(module, args)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "float32.mlpackage"
@@ -134,7 +145,7 @@ class _Trial:
         ]
         self.values = {each.name: each.outputs[0].name for each in evaluator.operations}
         self.evaluations = 0
-        exact = evaluator.run(self._inputs, dict(self.state), precision=Everywhere("float32"))
+        exact = evaluator.run(self._inputs, dict(self.state))
         self._exact = [exact.values[name] for name in exact.outputs]
 
     def error(self, kept: Collection[str]) -> float:

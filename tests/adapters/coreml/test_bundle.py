@@ -16,6 +16,7 @@ from parity.store import open_capture
 from parity_coreml.bundle import read_bundle, write_bundle
 from parity_coreml.check import check
 from parity_coreml.checked_text import checked_to_text
+from parity_coreml.convert import convert
 from parity_coreml.instrument import exposable
 from parity_coreml.matrix import matrix, matrix_to_text
 from parity_coreml.package import open_package
@@ -99,6 +100,19 @@ def test_a_bundle_says_what_lies_in_it(bundled, block):
     assert {each.name for each in made.outputs} == {
         each.name for each in exposable(block.package)[0]
     }
+
+
+def test_indices_go_to_the_device_in_the_type_that_it_takes(tmp_path):
+    tokens = torch.tensor([[1, 3, 2]])
+    sidecar = convert(torch.nn.Embedding(4, 2).eval(), (tokens,), tmp_path / "m.mlpackage")
+    step = {sidecar.inputs[0]: tokens.numpy()}
+    made = write_bundle(open_package(tmp_path / "m.mlpackage"), sidecar, [step], tmp_path / "b")
+    (given,) = made.inputs
+    assert given.dtype == "int32"
+    assert np.load(tmp_path / "b" / given.files[0]).dtype == np.int32
+    step = {sidecar.inputs[0]: tokens.numpy() + 2**32}
+    with pytest.raises(InputError, match="got int64 with numbers that it cannot hold"):
+        write_bundle(open_package(tmp_path / "m.mlpackage"), sidecar, [step], tmp_path / "b")
 
 
 def test_results_come_back_as_a_third_side_and_as_captures(bundled, block, monkeypatch):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from parity.cli.main import parity
-from parity.errors import InputError
+from parity.errors import ConfigError, InputError
 
 MODEL = """
 import torch
@@ -78,3 +80,74 @@ def test_arrays_that_do_not_fit_say_what_does(here):
     found = run(*given)
     assert isinstance(found.exception, InputError)
     assert "Net.forward takes x; got y" in str(found.exception)
+
+
+def test_a_package_is_repaired_in_its_own_place(here):
+    converted()
+    checking = ("coreml", "check", "small_net:Net", "m.mlpackage", "--array", "x=x.npy")
+    assert run(*checking, "--repair", "m.mlpackage").return_value == 1
+    assert run(*checking).return_value == 0
+    assert sorted(path.name for path in here.iterdir() if "mlpackage" in path.name) == [
+        "m.mlpackage"
+    ]
+
+
+def test_what_is_known_of_a_fault_is_not_said_of_its_opposite(here):
+    converted()
+    checking = ("coreml", "check", "small_net:Net", "m.mlpackage", "--array", "x=x.npy")
+    run(*checking, "--repair", "fixed.mlpackage")
+    (here / "other_net.py").write_text(MODEL.replace("tanh", "none"))
+    found = run("coreml", "check", "other_net:Net", "fixed.mlpackage", "--array", "x=x.npy")
+    assert "gelu.mode is TANH_APPROXIMATION; torch has EXACT" in found.output
+    assert "known:" not in found.output
+
+
+def damaged(here, change):
+    """A copy of the converted package, changed, with the map beside it."""
+    converted()
+    shutil.copytree(here / "m.mlpackage", here / "d.mlpackage")
+    shutil.copy(here / "m.parity.json", here / "d.parity.json")
+    change(here / "d.mlpackage" / "Data" / "com.apple.CoreML")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda data: shutil.rmtree(data / "weights"), "not a readable package"),
+        (lambda data: _cut(data / "weights" / "weight.bin", 100), "its weights cannot be read"),
+        (lambda data: _cut(data / "model.mlmodel", 200), "not a readable package"),
+    ],
+    ids=["no weights", "weights cut off", "program cut off"],
+)
+def test_a_damaged_package_is_an_error_that_says_so(here, change, says):
+    damaged(here, change)
+    found = run("coreml", "check", "small_net:Net", "d.mlpackage", "--array", "x=x.npy")
+    assert isinstance(found.exception, InputError)
+    assert says in str(found.exception)
+
+
+def _cut(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.zeros((2, 6)), "the program takes float32, got float64"),
+        (np.zeros((2, 5), np.float32), r"the program takes \[2, 6\], got \[2, 5\]"),
+        (np.zeros((2, 6), np.int64), "the program takes float32, got int64"),
+    ],
+    ids=["precision", "shape", "type"],
+)
+def test_an_array_that_does_not_fit_is_an_error(here, array, says):
+    converted()
+    np.save(here / "y.npy", array)
+    found = run("coreml", "check", "small_net:Net", "m.mlpackage", "--array", "x=y.npy")
+    assert isinstance(found.exception, InputError)
+    assert re.search(says, str(found.exception))
+
+
+@pytest.mark.parametrize("target", ["0", "-1", "nan", "inf"])
+def test_a_target_that_is_no_error_is_refused(here, target):
+    found = run("precision", "small_net:Net", "--array", "x=x.npy", "--target", target)
+    assert isinstance(found.exception, ConfigError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -31,7 +31,7 @@ from parity_coreml.mil.inference import infer
 from parity_coreml.mil.precision import Declared, Precision, rounded
 from parity_coreml.mil.values import Array, declared_dtype, to_array, to_value
 
-__all__ = ["SPECIAL", "Evaluation", "Evaluator", "UnsupportedOperationError"]
+__all__ = ["SPECIAL", "Evaluation", "Evaluator", "UnsupportedOperationError", "check_shape"]
 
 Change = Mapping[str, Mapping[str, Any]]
 
@@ -58,6 +58,10 @@ class Evaluation:
     outputs: tuple[str, ...]
     inferred: Mapping[str, str] = field(default_factory=dict)
     loose: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def computed(self, name: str) -> torch.Tensor:
+        """What the program made, whether it was replaced or not."""
+        return self.loose[name] if name in self.loose else self.values[name]
 
 
 class Evaluator:
@@ -159,7 +163,7 @@ class _Run:
             )
         for name in wanted:
             value = to_value(inputs[name])
-            _check_shape(name, function.inputs[name], value)
+            check_shape(name, function.inputs[name], value)
             self.known[name] = self._precision.made(None, function.inputs[name], value)
 
     def block(self, operations: Sequence[Any]) -> None:
@@ -245,10 +249,11 @@ class _Run:
         return self._state[operation.input.name].clone()
 
     def update_state(self, operation: Any) -> torch.Tensor:
-        # States are float16, whatever the program computes in.
-        value = rounded(self.looked_up(operation.value)).clone()
-        self._state[operation.state.name] = value
-        return value.clone()
+        # States are float16, whatever the program computes in; what goes on from here is of the
+        # run's precision, and rounded there.
+        value = self.looked_up(operation.value)
+        self._state[operation.state.name] = rounded(value).clone()
+        return cast(torch.Tensor, value.clone())
 
     def choose(self, operation: Any) -> tuple[Any, ...]:
         yes, no = operation.blocks
@@ -298,7 +303,12 @@ def _unsupported(operation: Any, reason: str) -> UnsupportedOperationError:
     )
 
 
-def _check_shape(name: str, variable: Any, value: torch.Tensor) -> None:
+def check_shape(name: str, variable: Any, value: torch.Tensor | Array) -> None:
+    """Refuse an array that an input of the program has no room for.
+
+    Raises:
+        InputError: its shape is another.
+    """
     wanted = tuple(variable.shape)
     fits = len(wanted) == value.ndim and all(
         not isinstance(one, int) or int(one) == other

@@ -75,9 +75,12 @@ class Mixed:
         """Rounded where the operation is in float16."""
         return rounded(value) if self._in_half(operation) else value
 
-    def made(self, operation: Any, variable: Any, value: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        """Rounded where the operation is in float16."""
-        return rounded(value) if self._in_half(operation) else value
+    def made(self, operation: Any, variable: Any, value: torch.Tensor) -> torch.Tensor:
+        """Rounded where the operation is in float16, and where a state is written."""
+        # States are float16 in any program, and are read back as such.
+        state = operation is not None and operation.op_type == "coreml_update_state"
+        half = self._in_half(operation) or (state and _is_half(variable))
+        return rounded(value) if half else value
 
 
 def _is_half(variable: Any) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["Array", "declared_dtype", "to_array", "to_value"]
+from parity.errors import InputError
+
+__all__ = ["Array", "declared_dtype", "in_declared_type", "to_array", "to_value"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -45,6 +47,31 @@ def declared_dtype(variable: Any) -> np.dtype[Any]:
 
     dtype: np.dtype[Any] = np.dtype(types.nptype_from_builtin(variable.dtype))
     return dtype
+
+
+def in_declared_type(name: str, variable: Any, given: Array) -> Array:
+    """An input in the type that the program takes, if that changes no number.
+
+    torch's indices are int64, and a program's int32: those are cast. Floats are not, since the
+    module that the program comes from would not take them either.
+
+    Raises:
+        InputError: it is of another type.
+    """
+    declared = declared_dtype(variable)
+    whole = given.dtype.kind in "iu" and declared.kind in "iu"
+    if given.dtype == declared or given.dtype.kind == "b" or (whole and _exact(given, declared)):
+        return given.astype(declared, copy=False)
+    raise InputError(
+        f"the program takes {declared}, got {given.dtype}"
+        + (" with numbers that it cannot hold" if whole else ""),
+        where=name,
+        hint=f"save the array as {declared}",
+    )
+
+
+def _exact(given: Array, declared: np.dtype[Any]) -> bool:
+    return bool((given.astype(declared).astype(given.dtype) == given).all())
 
 
 def to_array(value: torch.Tensor, dtype: np.dtype[Any]) -> Array:
