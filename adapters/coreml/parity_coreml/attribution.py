@@ -104,8 +104,10 @@ class Side:
         free: the program's values.
         held: the program's values with torch's put in the place of all that are mapped.
         exact: the same in float32, whatever the program declares.
-        put: what was put there, by name in the program.
+        ours_laid: torch's values in the program's layout, by name in the program; all of them
+            were put there, but for those of another shape.
         nodes: the operation of torch that each of these stands for.
+        nothing: operations of torch that show nothing: empty, or without a finite number.
         states: how far each state of the program is from torch's after the step, on torch's values.
     """
 
@@ -115,9 +117,15 @@ class Side:
     free: Evaluation
     held: Evaluation
     exact: Evaluation
-    put: Mapping[str, torch.Tensor]
+    ours_laid: Mapping[str, torch.Tensor]
     nodes: Mapping[str, Node]
+    nothing: tuple[str, ...]
     states: Mapping[str, float]
+
+    @property
+    def put(self) -> dict[str, torch.Tensor]:
+        """What stood in the place of the program's own values in `held` and `exact`."""
+        return _fitting(self.ours_laid, self.free)
 
 
 def attribute(
@@ -173,19 +181,34 @@ def mapped_nodes(
     """For each value of the program the node that it stands for, and its layout.
 
     A fused operation has the number of one node and the name of another; which of them its value
-    is, the elements say.
+    is, the elements say. What the module returns needs no elements: it is the output of the same
+    place, in the same layout.
     """
     values = Values(sidecar.values, sidecar.kinds)
     claims: dict[str, list[tuple[float, int, Node, tuple[int, ...]]]] = {}
     for node in exported.nodes.values():
         mine = ours.get(node.name)
-        if isinstance(mine, torch.Tensor):
+        if isinstance(mine, torch.Tensor) and _shows_something(mine):
             for name, permutation, distance in values.claims(node, mine, theirs):
                 far = distance if distance < CLOSE else math.inf
                 claims.setdefault(name, []).append((far, node.handle, node, permutation))
                 break
     best = {name: min(each, key=lambda claim: claim[:2]) for name, each in claims.items()}
-    return {name: (node, permutation) for name, (_, _, node, permutation) in best.items()}
+    found = {name: (node, permutation) for name, (_, _, node, permutation) in best.items()}
+    returned = zip(sidecar.outputs, exported.returned(), strict=True)
+    return found | {
+        name: (node, ()) for name, node in returned if _shows_something(ours[node.name])
+    }
+
+
+def _shows_something(value: torch.Tensor) -> bool:
+    """Whether it has a number to compare; where torch itself makes NaN of it all, nothing has."""
+    return bool(value.isfinite().any())
+
+
+def _fitting(laid: Mapping[str, torch.Tensor], made: Evaluation) -> dict[str, torch.Tensor]:
+    """Those of the program's shapes: no others can be gone on with."""
+    return {name: each for name, each in laid.items() if each.shape == made.values[name].shape}
 
 
 def _side(
@@ -203,7 +226,8 @@ def _side(
     # From torch's own state: one that went astray would spoil the map.
     near = evaluator.run(inputs, dict(before))
     mapped = mapped_nodes(exported, sidecar, ours, near.values)
-    put = {name: _laid_out(ours[node.name], order) for name, (node, order) in mapped.items()}
+    laid = {name: _laid_out(ours[node.name], order) for name, (node, order) in mapped.items()}
+    put = _fitting(laid, near)
     held = evaluator.run(inputs, dict(before), put=put)
     kept = dict(before)
     exact = evaluator.run(inputs, kept, put=put, precision=Everywhere("float32"))
@@ -212,7 +236,12 @@ def _side(
         name: relative_error(kept[name], exported.kept(ours_state)[each].float())
         for name, each in sidecar.states.items()
     }
-    return Side(inputs, before, ours, free, held, exact, put, nodes, astray)
+    nothing = tuple(
+        node.name
+        for node in (*exported.nodes.values(), *exported.returned())
+        if isinstance(ours.get(node.name), torch.Tensor) and not _shows_something(ours[node.name])
+    )
+    return Side(inputs, before, ours, free, held, exact, laid, nodes, nothing, astray)
 
 
 def _laid_out(value: torch.Tensor, permutation: tuple[int, ...]) -> torch.Tensor:
@@ -234,7 +263,7 @@ def _rows(
     }
     constants = _with_half_constants(evaluator)
     rows = []
-    for name, value in side.put.items():
+    for name, value in side.ours_laid.items():
         node, half = side.nodes[name], name in halves
         floor, rounded_floor = _floors(exported, node, side.ours, half=half)
         if not constants.isdisjoint({name, *sidecar.values.get(node.handle, ())}):
@@ -248,9 +277,9 @@ def _rows(
                 kind=sidecar.kinds.get(name, ""),
                 precision="float16" if half else "float32",
                 error=relative_error(side.free.values[name], value),
-                local=relative_error(side.exact.loose[name], value),
+                local=relative_error(side.exact.computed(name), value),
                 floor=floor,
-                rounded=relative_error(side.held.loose[name], value),
+                rounded=relative_error(side.held.computed(name), value),
                 rounded_floor=rounded_floor,
             )
         )
@@ -311,7 +340,7 @@ def _on_device(rows: Sequence[Row], side: Side, evaluator: Evaluator, device: Ra
     state = side.state
     if device.states and step:
         state = {name: to_value(each) for name, each in device.states[step - 1].items()}
-    held = evaluator.run(side.inputs, dict(state), put=theirs)
+    held = evaluator.run(side.inputs, dict(state), put=_fitting(theirs, side.free))
     reasons = {each.name: each.reason for each in device.missing}
     made = []
     for row in rows:
@@ -322,8 +351,8 @@ def _on_device(rows: Sequence[Row], side: Side, evaluator: Evaluator, device: Ra
         made.append(
             replace(
                 row,
-                device_error=relative_error(theirs[row.value], side.put[row.value]),
-                device_local=relative_error(theirs[row.value], held.loose[row.value]),
+                device_error=relative_error(theirs[row.value], side.ours_laid[row.value]),
+                device_local=relative_error(theirs[row.value], held.computed(row.value)),
                 device_floor=row.rounded_floor,
             )
         )

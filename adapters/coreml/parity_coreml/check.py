@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from parity_coreml.attribution import STATE_BOUND, Row, Side, attribute
+from parity_coreml.attribution import FACTOR, STATE_BOUND, Row, Side, attribute
 from parity_coreml.causes import Cause, find_causes
 from parity_coreml.coverage import Coverage, cover
-from parity_coreml.exported import export
+from parity_coreml.exported import Exported, export
 from parity_coreml.missing import Missing
 from parity_coreml.package import open_package
+from parity_coreml.returned import Returned, compare_returned
 from parity_coreml.runners.protocol import Ran
 from parity_coreml.sidecar import Sidecar, read_sidecar
 
@@ -37,6 +38,8 @@ class Checked:
         outputs: relative error of each of the module's outputs, worst step, as evaluated.
         device_outputs: likewise on the device.
         states: how far each state is from torch's, worst step.
+        returned: what the module itself returns, against the graph that torch.export made of it.
+        nothing: operations of torch that have no finite number to compare.
         missing: values that the device did not give.
         unplaced: module outputs without a value, each with the reason.
         inferred: operations that constant folding computed, by their type.
@@ -53,6 +56,8 @@ class Checked:
     outputs: Mapping[str, float]
     device_outputs: Mapping[str, float]
     states: Mapping[str, float]
+    returned: tuple[Returned, ...]
+    nothing: tuple[str, ...]
     missing: tuple[Missing, ...]
     unplaced: tuple[str, ...]
     inferred: tuple[str, ...]
@@ -69,6 +74,11 @@ class Checked:
         return tuple(row for row in self.rows if row.by_precision)
 
     @property
+    def export(self) -> tuple[Returned, ...]:
+        """Outputs of which the exported graph is another model than the module."""
+        return tuple(each for each in self.returned if each.beyond(FACTOR))
+
+    @property
     def wrong_states(self) -> tuple[str, ...]:
         """States that the program does not keep as torch does; NaN counts as that."""
         return tuple(name for name, error in self.states.items() if not error <= STATE_BOUND)
@@ -83,7 +93,8 @@ class Checked:
         """Whether nobody got anything wrong; None if nothing could be compared."""
         if not self.rows:
             return None
-        return not (self.converter or self.precise or self.runtime or self.wrong_states)
+        wrong = (self.export, self.converter, self.precise, self.runtime, self.wrong_states)
+        return not any(wrong)
 
 
 def check(
@@ -122,11 +133,26 @@ def check(
         outputs=_outputs(rows, sidecar, "error"),
         device_outputs=_outputs(rows, sidecar, "device_error") if device else {},
         states=_worst_states(sides),
+        returned=tuple(_returned(module, exported, sidecar, steps, sides)),
+        nothing=tuple(dict.fromkeys(name for side in sides for name in side.nothing)),
         missing=() if device is None else device.missing,
-        unplaced=tuple(f"{each.path}#{each.call}: {each.reason}" for each in sidecar.unplaced),
+        unplaced=tuple(f"{each}: {each.reason}" for each in sidecar.unplaced),
         inferred=tuple(sorted(set(inferred.values()))),
         sides=tuple(sides),
     )
+
+
+def _returned(
+    module: nn.Module,
+    exported: Exported,
+    sidecar: Sidecar,
+    steps: Sequence[Sequence[torch.Tensor]],
+    sides: Sequence[Side],
+) -> Iterator[Returned]:
+    for step, (args, side) in enumerate(zip(steps, sides, strict=True)):
+        state = {sidecar.states[name]: tensor for name, tensor in side.state.items()}
+        for each in compare_returned(module, exported, args, state, side.ours):
+            yield replace(each, step=step)
 
 
 def _worst_states(sides: Sequence[Side]) -> dict[str, float]:

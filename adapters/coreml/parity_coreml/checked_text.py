@@ -9,6 +9,7 @@ from typing import Any
 
 from parity_coreml.attribution import Row
 from parity_coreml.check import Checked
+from parity_coreml.returned import Returned
 
 __all__ = ["checked_to_dict", "checked_to_text"]
 
@@ -24,6 +25,7 @@ def _lines(checked: Checked) -> Iterator[str]:
     yield _verdict(checked)
     yield f"  {checked.package.name} ({checked.precision}): {', '.join(checked.runners)}"
     yield ""
+    yield from _export(checked)
     yield from _converter(checked)
     for what, rows in (("precision", checked.precise), ("runtime", checked.runtime)):
         for row in rows[:_MOST]:
@@ -52,6 +54,8 @@ def _verdict(checked: Checked) -> str:
         )
         if rows
     ]
+    if checked.export:
+        said.insert(0, f"by torch.export {len({each.name for each in checked.export})} outputs")
     if checked.wrong_states:
         said.append(f"{len(checked.wrong_states)} of {len(checked.states)} states")
     return f"✗ Wrong: {', '.join(said)}."
@@ -59,6 +63,13 @@ def _verdict(checked: Checked) -> str:
 
 def _count(values: set[str]) -> str:
     return f"{len(values)} operation{'s' if len(values) > 1 else ''}"
+
+
+def _export(checked: Checked) -> Iterator[str]:
+    for each in checked.export[:_MOST]:
+        yield f"  {'export':<11}{each.name}, step {each.step}: the module returns something else"
+        said = f"off by {each.error:.1e}, of which rounding explains {each.floor:.1e}"
+        yield f"{'':13}than the graph of it: {said}"
 
 
 def _converter(checked: Checked) -> Iterator[str]:
@@ -113,6 +124,7 @@ def _compared(checked: Checked) -> Iterator[str]:
     if checked.device_coverage is not None:
         yield f"  on the device: {checked.device_coverage}"
     yield from _some("not compared, no value in the program", checked.unplaced)
+    yield from _some("not compared, nothing finite in torch's own value", checked.nothing)
     yield from _some("not compared, edges", checked.coverage.edges.left)
     yield from _some("not compared, parameters", checked.coverage.parameters.left)
     missing = [f"{each.name} ({each.reason})" for each in checked.missing]
@@ -140,6 +152,8 @@ def checked_to_dict(checked: Checked) -> dict[str, Any]:
         "states": {name: _number(error) for name, error in checked.states.items()},
         "coverage": _coverage(checked.coverage),
         "device_coverage": _coverage(checked.device_coverage),
+        "returned": [_returned(each) for each in checked.returned],
+        "nothing": list(checked.nothing),
         "missing": [{"name": each.name, "reason": each.reason} for each in checked.missing],
         "unplaced": list(checked.unplaced),
         "inferred": list(checked.inferred),
@@ -150,6 +164,11 @@ def _cause(value: str, cause: Any) -> dict[str, Any]:
     names = ("operation", "kind", "argument", "has", "should", "known")
     said = {name: getattr(cause, name) for name in names}
     return {"value": value, **said, "before": _number(cause.before), "after": _number(cause.after)}
+
+
+def _returned(each: Returned) -> dict[str, Any]:
+    said = {"step": each.step, "name": each.name}
+    return {**said, "error": _number(each.error), "floor": _number(each.floor)}
 
 
 def _operation(row: Row) -> dict[str, Any]:

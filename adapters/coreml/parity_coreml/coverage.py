@@ -65,7 +65,8 @@ def cover(
         side: of the step.
         values: names that were compared; all that are mapped by default.
     """
-    names = set(side.put) if values is None else set(values) & set(side.put)
+    mapped = set(side.ours_laid)
+    names = mapped if values is None else set(values) & mapped
     constant = {each.handle for each in exported.nodes.values() if each.name in exported.constant}
     compared = _compared(exported, side, names)
     return Coverage(
@@ -92,8 +93,8 @@ def _compared(exported: Exported, side: Side, names: Iterable[str]) -> set[int]:
 
 def _modules(sidecar: Sidecar, names: set[str]) -> Share:
     left = [
-        *(f"{each.path}#{each.call}" for each in sidecar.placed if each.value not in names),
-        *(f"{each.path}#{each.call}" for each in sidecar.unplaced),
+        *(str(each) for each in sidecar.placed if each.value not in names),
+        *(str(each) for each in sidecar.unplaced),
     ]
     total = len(sidecar.placed) + len(sidecar.unplaced)
     return Share(total - len(left), total, tuple(left))

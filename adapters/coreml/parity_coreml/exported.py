@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.export.graph_signature import InputKind, OutputKind
+from torch.utils._pytree import tree_map
 
 from parity.errors import BackendError
 
 __all__ = ["Exported", "Node", "export"]
+
+_NOT_IN_THAT_TYPE = (RuntimeError, TypeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,9 @@ class Exported:
         self.states = {
             name: target for name, target in self._sources.items() if target in self._changed
         }
-        self.outputs = tuple(signature.user_outputs)
+        # What is returned and is no tensor has no name of a node.
+        self.outputs = tuple(each for each in signature.user_outputs if isinstance(each, str))
+        self._graph_nodes = {each.name: each for each in program.graph_module.graph.nodes}
         self.nodes = {node.handle: node for node in self._numbered()}
         self.by_name = {node.name: node for node in self.nodes.values()}
         self.constant = self._constant()
@@ -112,14 +117,23 @@ class Exported:
         """The buffers that a run changes, as they are before the first, by placeholder."""
         return {name: self._stored(target).clone() for name, target in self.states.items()}
 
+    def returned(self) -> list[Node]:
+        """What the module returns, in order; an input or a constant as a node without a handle."""
+        return [self.by_name.get(name, Node(0, name, "placeholder")) for name in self.outputs]
+
     def run(
-        self, inputs: Sequence[torch.Tensor], state: dict[str, torch.Tensor] | None = None
+        self,
+        inputs: Sequence[torch.Tensor],
+        state: dict[str, torch.Tensor] | None = None,
+        *,
+        dtype: torch.dtype | None = None,
     ) -> dict[str, Any]:
         """The value of every node by its name; placeholders too.
 
         Args:
             inputs: one for each of `self.inputs`.
             state: by placeholder, changed in place; as exported by default.
+            dtype: for floating numbers in every operation that computes in it.
         """
         state = self.initial_state() if state is None else state
         given = iter(inputs)
@@ -131,7 +145,7 @@ class Exported:
             else self._stored(spec.target)
             for spec in self.program.graph_signature.input_specs
         ]
-        recorder = _Recorder(self.program.graph_module)
+        recorder = _Recorder(self.program.graph_module, dtype)
         with torch.no_grad():
             recorder.run(*flat)
         for name, target in self.states.items():
@@ -144,19 +158,15 @@ class Exported:
         Returns:
             Its result, or None where it does not compute in that type.
         """
-        (node,) = (each for each in self.program.graph_module.graph.nodes if each.name == name)
-
-        def converted(value: Any) -> Any:
-            if isinstance(value, torch.Tensor) and value.is_floating_point():
-                return value.to(dtype)
-            return value
-
-        args = torch.fx.node.map_arg(node.args, lambda each: converted(values[each.name]))
-        kwargs = torch.fx.node.map_arg(node.kwargs, lambda each: converted(values[each.name]))
+        node = self._graph_nodes[name]
+        if node.op != "call_function":
+            return _in_type(values[name], dtype)
+        args = torch.fx.node.map_arg(node.args, lambda each: _in_type(values[each.name], dtype))
+        kwargs = torch.fx.node.map_arg(node.kwargs, lambda each: _in_type(values[each.name], dtype))
         try:
             with torch.no_grad():
                 return node.target(*args, **kwargs)
-        except (RuntimeError, TypeError, NotImplementedError):
+        except _NOT_IN_THAT_TYPE:
             return None
 
     def kept(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -172,9 +182,22 @@ class Exported:
 class _Recorder(torch.fx.Interpreter):
     """Keeps what each node makes."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, dtype: torch.dtype | None) -> None:
         super().__init__(module, garbage_collect_values=False)
         self.values: dict[str, Any] = {}
+        self._dtype = dtype
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if self._dtype is None:
+            return super().call_function(target, args, kwargs)
+        for dtype in (self._dtype, torch.float32):
+            converted = tree_map(lambda each, to=dtype: _in_type(each, to), (args, kwargs))
+            try:
+                return super().call_function(target, *converted)
+            except _NOT_IN_THAT_TYPE:
+                if dtype is torch.float32:
+                    raise
+        return None
 
     def run_node(self, n: Any) -> Any:
         made = super().run_node(n)
@@ -207,6 +230,13 @@ def export(
             hint="wrap the part to convert in a module without data-dependent control flow, with "
             "states as buffers or arguments",
         ) from error
+
+
+def _in_type(value: Any, dtype: torch.dtype) -> Any:
+    """A floating tensor in another type; anything else as it is."""
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        return value.to(dtype)
+    return value
 
 
 def _modules(node: Any) -> tuple[str, ...]:

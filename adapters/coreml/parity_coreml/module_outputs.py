@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from parity.capture.flatten import leaves
+from parity_coreml.returned import with_buffers
 
 __all__ = ["ROOT", "ModuleOutput", "module_outputs"]
 
@@ -52,15 +53,16 @@ def module_outputs(
 
         return hook
 
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     hooks = [each.register_forward_hook(listen(path)) for path, each in module.named_modules()]
     try:
-        with torch.no_grad():
-            module(*args, **(kwargs or {}))
+        with torch.no_grad(), with_buffers(module, {}):
+            module(*map(_copied, args), **(kwargs or {}))
     finally:
         for hook in hooks:
             hook.remove()
-        with torch.no_grad():
-            for name, buffer in module.named_buffers():
-                buffer.copy_(buffers[name])
     return found
+
+
+def _copied(value: Any) -> Any:
+    # A module may change what it is given.
+    return value.clone() if isinstance(value, torch.Tensor) else value

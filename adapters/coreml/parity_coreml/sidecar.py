@@ -16,6 +16,11 @@ __all__ = ["Placed", "Sidecar", "Unplaced", "read_sidecar", "sidecar_path", "wri
 _FORMAT, _VERSION = "parity-coreml-sidecar", 1
 
 
+def output_name(path: str, slot: str, call: int) -> str:
+    """A module's output as reports name it: `path`, the slot if it is not the first, the call."""
+    return f"{path}[{slot}]#{call}" if slot else f"{path}#{call}"
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A value of the program that is a module's output.
@@ -38,6 +43,9 @@ class Placed:
     calls: int = 1
     permutation: tuple[int, ...] = ()
 
+    def __str__(self) -> str:
+        return output_name(self.path, self.slot, self.call)
+
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
@@ -47,6 +55,9 @@ class Unplaced:
     reason: str
     slot: str = ""
     call: int = 0
+
+    def __str__(self) -> str:
+        return output_name(self.path, self.slot, self.call)
 
 
 @dataclass(frozen=True, slots=True)
