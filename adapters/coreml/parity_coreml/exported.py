@@ -14,6 +14,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils._pytree import tree_map
 
 from parity.errors import BackendError
+from parity_coreml.decompositions import decompositions
 
 __all__ = ["Exported", "Node", "export"]
 
@@ -221,7 +222,7 @@ def export(
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(module.eval(), tuple(args), dict(kwargs or {}))
-            return Exported(program.run_decompositions({}))
+            return Exported(program.run_decompositions(decompositions()))
     except Exception as error:  # whatever the module's code raises under symbolic tracing
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise BackendError(
