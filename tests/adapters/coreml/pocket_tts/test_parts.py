@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pocket_tts.modules.stateful_module import increment_steps, init_states
@@ -15,7 +16,7 @@ from fixtures.pocket_tts.build import ensure
 from fixtures.pocket_tts.model import load_model
 from fixtures.pocket_tts.steps import Decoder, TransformerStep
 from parity.localize import Reference
-from parity.localize.calibrate import calibrate
+from parity.localize.calibrate import MARGIN, calibrate
 from parity.tensors import Role, TapKey
 from parity_coreml.check import Checked, check
 from parity_coreml.convert import convert
@@ -25,7 +26,6 @@ from parity_coreml.repair import repair
 from parity_coreml.sidecar import read_sidecar
 
 Args = tuple[torch.Tensor, ...]
-FLOOR_FACTOR = 4  # as the default of verdicts from floors
 FRAMES = 16  # positions of the decoder's transformer a latent
 
 
@@ -146,6 +146,7 @@ def test_float16_stays_within_the_calibrated_floor(part, name):
     assert {row.kind for row in one.found.converter} <= {"gelu"}
     reference = Reference.of_module({"part": one.module}, run=lambda: one.module(*one.args))
     floors = calibrate(reference, precision="float16")
+    farthest = np.max([*floors.errors["float16"].values()], axis=0)
     made = open_package(one.package).evaluator()
     sidecar = read_sidecar(one.package)
     values = made.run(dict(zip(sidecar.inputs, one.args, strict=True))).values
@@ -159,4 +160,6 @@ def test_float16_stays_within_the_calibrated_floor(part, name):
         value = value.permute(placed.permutation) if placed.permutation else value
         error = error_of(value, outputs[path, placed.slot, placed.call])
         key = TapKey(path, Role.OUTPUT, placed.slot, "", placed.call)
-        assert error <= FLOOR_FACTOR * floors.of(key), (placed, error, floors.of(key))
+        assert error <= floors.of(key), (placed, error, floors.of(key))
+        # A floor has room for others' kernels, which this is not: the runs themselves bound it too.
+        assert error <= MARGIN * farthest[floors.keys.index(key)], (placed, error)
