@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from parity.errors import InputError
+from parity_coreml.constants import moved_constants
 from parity_coreml.errors_of import relative_error
 from parity_coreml.exported import Exported, Node
 from parity_coreml.mil import Evaluation, Evaluator, Everywhere
@@ -31,6 +32,9 @@ __all__ = ["FACTOR", "STATE_BOUND", "Row", "Side", "attribute", "mapped_nodes"]
 # An operation is the converter's or the runtime's fault from this many times its own rounding on:
 # a fused or decomposed one rounds several times where torch's rounds once.
 FACTOR = 16
+# Rounding moves a constant by half a spacing at most, and it was moved by just that for a measure of
+# it. Twice, because several of them may cancel by chance.
+CONSTANTS = 2
 _UNIT = {"float16": 2.0**-11, "float32": 2.0**-24}
 STATE_BOUND = FACTOR * _UNIT["float16"]  # states are float16
 
@@ -46,8 +50,10 @@ class Row:
         kind: of the operation that makes the value.
         precision: in which the program has it.
         error: of the program's value as evaluated, against torch's: with all that came before.
-        local: the same on torch's own inputs and in float32: what the converter added here.
+        local: the same on torch's own inputs and in float32, with parameters rounded or not,
+            whichever is nearer: what the converter added here.
         floor: what rounding explains of `local`.
+        constants: what the rounding of the program's own constants may explain of it besides.
         rounded: as `local`, in the declared precision: what that precision added here too.
         rounded_floor: what rounding explains of `rounded`.
         device_error: of the device's value against torch's; NaN without a device.
@@ -70,11 +76,17 @@ class Row:
     device_local: float = math.nan
     device_floor: float = math.nan
     missing: str = ""
+    constants: float = 0.0
+
+    @property
+    def bound(self) -> float:
+        """From here on `local` is the converter's doing."""
+        return FACTOR * self.floor + CONSTANTS * self.constants
 
     @property
     def by_converter(self) -> bool:
         """Whether the program says something else than torch does; NaN counts as that."""
-        return not self.local <= FACTOR * self.floor
+        return not self.local <= self.bound
 
     @property
     def by_precision(self) -> bool:
@@ -107,6 +119,7 @@ class Side:
         ours_laid: torch's values in the program's layout, by name in the program; all of them
             were put there, but for those of another shape.
         nodes: the operation of torch that each of these stands for.
+        orders: the axes of the program's value in the order of torch's; empty if they agree.
         nothing: operations of torch that show nothing: empty, or without a finite number.
         states: how far each state of the program is from torch's after the step, on torch's values.
     """
@@ -119,6 +132,7 @@ class Side:
     exact: Evaluation
     ours_laid: Mapping[str, torch.Tensor]
     nodes: Mapping[str, Node]
+    orders: Mapping[str, tuple[int, ...]]
     nothing: tuple[str, ...]
     states: Mapping[str, float]
 
@@ -232,6 +246,7 @@ def _side(
     kept = dict(before)
     exact = evaluator.run(inputs, kept, put=put, precision=Everywhere("float32"))
     nodes = {name: node for name, (node, _) in mapped.items()}
+    orders = {name: order for name, (_, order) in mapped.items()}
     astray = {
         name: relative_error(kept[name], exported.kept(ours_state)[each].float())
         for name, each in sidecar.states.items()
@@ -241,7 +256,7 @@ def _side(
         for node in (*exported.nodes.values(), *exported.returned())
         if isinstance(ours.get(node.name), torch.Tensor) and not _shows_something(ours[node.name])
     )
-    return Side(inputs, before, ours, free, held, exact, laid, nodes, nothing, astray)
+    return Side(inputs, before, ours, free, held, exact, laid, nodes, orders, nothing, astray)
 
 
 def _laid_out(value: torch.Tensor, permutation: tuple[int, ...]) -> torch.Tensor:
@@ -261,14 +276,13 @@ def _rows(
         for variable in operation.outputs
         if operation.op_type != "const" and declared_dtype(variable) == np.float16
     }
-    constants = _with_half_constants(evaluator)
+    moved = _moved(side, evaluator)
     rows = []
     for name, value in side.ours_laid.items():
         node, half = side.nodes[name], name in halves
         floor, rounded_floor = _floors(exported, node, side.ours, half=half)
-        if not constants.isdisjoint({name, *sidecar.values.get(node.handle, ())}):
-            # A number of the program's own that torch has not, such as n / (n - 1).
-            floor = max(floor, _UNIT["float16"])
+        made = side.exact.computed(name)
+        references = [value, *(_with_rounded_parameters(exported, side, name) if half else ())]
         rows.append(
             Row(
                 step=step,
@@ -277,33 +291,49 @@ def _rows(
                 kind=sidecar.kinds.get(name, ""),
                 precision="float16" if half else "float32",
                 error=relative_error(side.free.values[name], value),
-                local=relative_error(side.exact.computed(name), value),
+                local=_nearest(made, references),
                 floor=floor,
                 rounded=relative_error(side.held.computed(name), value),
                 rounded_floor=rounded_floor,
+                constants=0.0 if moved is None else _finite(moved.computed(name), made),
             )
         )
     return rows
 
 
-def _with_half_constants(evaluator: Evaluator) -> set[str]:
-    """Values made by operations with a constant argument in float16."""
-    found = set()
-    for operation in evaluator.operations:
-        if operation.op_type == "const":
-            continue
-        given = (each for each in operation.get_flattened_inputs() if each is not None)
-        if any(getattr(each.val, "dtype", None) == np.float16 for each in given):
-            found |= {variable.name for variable in operation.outputs}
-    return found
+def _moved(side: Side, evaluator: Evaluator) -> Evaluation | None:
+    """The exact run once more with other constants; None if none of them is float16."""
+    change = moved_constants(evaluator)
+    if not change:
+        return None
+    state, precision = dict(side.state), Everywhere("float32")
+    return evaluator.run(side.inputs, state, put=side.put, precision=precision, change=change)
+
+
+def _with_rounded_parameters(exported: Exported, side: Side, name: str) -> list[torch.Tensor]:
+    """What torch makes with its parameters in float16."""
+    halved = _halved(side.ours, exported.constant)
+    made = exported.rerun(side.nodes[name].name, halved, torch.float64)
+    return [_laid_out(made, side.orders[name])] if isinstance(made, torch.Tensor) else []
+
+
+def _finite(moved: torch.Tensor, made: torch.Tensor) -> float:
+    # A power of a negative number has no value beside a whole exponent: that exponent is exact.
+    error = relative_error(moved, made)
+    return error if math.isfinite(error) else 0.0
+
+
+def _nearest(made: torch.Tensor, references: Sequence[torch.Tensor]) -> float:
+    errors = [relative_error(made, each) for each in references]
+    return min(errors, key=lambda error: (math.isnan(error), error))
 
 
 def _floors(
     exported: Exported, node: Node, ours: Mapping[str, Any], *, half: bool
 ) -> tuple[float, float]:
-    """What rounding makes of one operation: of its weights alone, and of all; a unit at least.
+    """What rounding makes of one operation: torch's own, and that of the declared precision.
 
-    In float32 both are what torch itself is off by.
+    A unit at least, and in float32 both the same.
     """
     exact = exported.rerun(node.name, ours, torch.float64)
     unit = _UNIT["float16" if half else "float32"]
@@ -312,12 +342,8 @@ def _floors(
     floor = max(_UNIT["float32"], relative_error(ours[node.name], exact.float()))
     if not half:
         return floor, floor
-    weights = exported.rerun(node.name, _halved(ours, exported.constant), torch.float64)
     everything = exported.rerun(node.name, _halved(ours, set(ours)), torch.float64)
-    return (
-        max(floor, relative_error(weights.float(), exact.float())),
-        max(unit, relative_error(everything.half().float(), exact.float())),
-    )
+    return floor, max(unit, relative_error(everything.half().float(), exact.float()))
 
 
 def _halved(ours: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

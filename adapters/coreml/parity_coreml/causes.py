@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_coreml.attribution import FACTOR, Row, Side
+from parity_coreml.attribution import Row, Side
 from parity_coreml.errors_of import relative_error
 from parity_coreml.mil import Evaluator, Everywhere
 from parity_coreml.mil.values import to_value
@@ -106,7 +106,7 @@ def _examine(row: Row, side: Side, evaluator: Evaluator, operation: Any) -> Caus
     for argument, has, should in _alternatives(operation):
         error = _error_with(row, side, evaluator, {operation.name: {argument: _argument(should)}})
         # A smaller error is no cause: it has to compute what torch computes.
-        if error <= FACTOR * row.floor and (best is None or error < best.after):
+        if error <= row.bound and (best is None or error < best.after):
             known = _KNOWN.get((operation.op_type, argument, str(has), str(should)), "")
             best = Cause(
                 operation.name, operation.op_type, argument, has, should, row.local, error, known

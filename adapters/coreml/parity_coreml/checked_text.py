@@ -104,7 +104,7 @@ def _place(row: Row) -> str:
 
 def _measured(row: Row, what: str) -> str:
     error, floor = {
-        "converter": (row.local, row.floor),
+        "converter": (row.local, max(row.floor, row.constants)),
         "precision": (row.rounded, row.rounded_floor),
         "runtime": (row.device_local, row.device_floor),
     }[what]
@@ -189,6 +189,7 @@ def _operation(row: Row) -> dict[str, Any]:
                 "error",
                 "local",
                 "floor",
+                "constants",
                 "rounded",
                 "rounded_floor",
                 "device_error",

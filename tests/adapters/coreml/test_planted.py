@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -45,11 +46,15 @@ class Energy(nn.Module):
 
 
 def planted(
-    module: nn.Module, x: torch.Tensor, folder: Path, fault: tuple[str, str, Any]
+    module: nn.Module,
+    x: torch.Tensor,
+    folder: Path,
+    fault: tuple[str, str, Any],
+    precision: str = "float32",
 ) -> Checked:
     """The module converted, and one argument of the operation of this kind changed."""
     good, bad = folder / "good.mlpackage", folder / "bad.mlpackage"
-    convert(module, (x,), good)
+    convert(module, (x,), good, precision=precision)
     assert check(module, [(x,)], good).holds
     package, (kind, argument, value) = open_package(good), fault
     (operation,) = (each for each in package.operations() if each.op_type == kind)
@@ -74,6 +79,25 @@ def test_a_changed_argument_is_named(tmp_path, kind, argument, wrong, right):
     (cause,) = found.causes.values()
     assert cause.argument == argument
     assert cause.should == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument", "wrong"),
+    [
+        ("conv", "weight", lambda has: np.flip(has, 1).copy()),
+        ("conv", "weight", lambda has: 1.002 * np.asarray(has)),
+        ("conv", "bias", lambda has: np.roll(has, 1)),
+        ("layer_norm", "epsilon", 2e-5),
+    ],
+    ids=["channels", "scale of a weight", "bias", "epsilon"],
+)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_wrong_number_is_found_at_its_operation(tmp_path, kind, argument, wrong, precision):
+    torch.manual_seed(0)
+    fault = (kind, argument, wrong)
+    found = planted(Causal().eval(), torch.randn(1, 6, 6), tmp_path, fault, precision)
+    assert {row.kind for row in found.converter} == {kind}
+    assert found.holds is False
 
 
 def test_a_wrong_layout_is_named(tmp_path):
