@@ -94,13 +94,15 @@ def check(program: str, package: Path, json_: str | None, repair: Path | None, *
     Exit status: 0 nothing is wrong, 1 something is, 3 nothing could be compared.
     """
     module, arrays = _module(program, given)
+    from parity.cli.progress import Bar  # noqa: PLC0415
     from parity_coreml.check import check as run  # noqa: PLC0415
     from parity_coreml.checked_text import checked_to_dict, checked_to_text  # noqa: PLC0415
     from parity_coreml.package import open_package  # noqa: PLC0415
     from parity_coreml.program import module_steps  # noqa: PLC0415
 
     steps = module_steps(module, arrays, str(package))
-    checked = run(module, steps, package, _ran(package, steps, given))
+    with Bar(f"{package.name}: comparing operation by operation", quiet=json_ == "-"):
+        checked = run(module, steps, package, _ran(package, steps, given))
     if json_ != "-":
         click.echo(checked_to_text(checked), nl=False)
     _write_json(json_, checked_to_dict(checked))
@@ -284,10 +286,13 @@ def precision(
     Exit status: 0 the target is met, 1 it is not, even with everything in float32.
     """
     module, arrays = _module(program, given)
+    from parity.cli.progress import Bar  # noqa: PLC0415
     from parity_coreml.program import arguments, tensors  # noqa: PLC0415
     from parity_coreml.search import search, search_to_dict, search_to_text  # noqa: PLC0415
 
-    found = search(module, tensors(arguments(module, arrays)), goal, package=output)
+    with Bar("rounding operation by operation", quiet=json_ == "-") as bar:
+        args = tensors(arguments(module, arrays))
+        found = search(module, args, goal, package=output, progress=bar.update)
     if json_ != "-":
         click.echo(search_to_text(found), nl=False)
     _write_json(json_, search_to_dict(found))

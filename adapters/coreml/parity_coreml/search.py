@@ -3,15 +3,16 @@
 The float32 program is evaluated with some of its operations rounded to float16, as a selector of
 the converter would have them. Rounding one alone says what it costs; the dearest are kept in
 float32 until the output is as near as it should be, and then each is tried without the others'
-company: what is not needed is given back. So the set that is found has no member too many; that no
-other set is smaller is not proven.
+company: what is not needed is given back. A second set grows by what saves most beside what is in
+it. The smaller one has no member too many. That no other set is smaller is certain where each
+member misses the target even if it alone is rounded, and where not, it is not proven.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,14 @@ from parity_coreml.sidecar import Sidecar
 
 __all__ = ["Kept", "Search", "search", "search_to_dict", "search_to_text"]
 
+Progress = Callable[[int], None]
+
 # Not computed in half precision by the converter either.
 _APART = frozenset({"const", "cast", "shape", "read_state", "coreml_update_state"})
+
+
+# How often the search for what saves most may evaluate the program: rounds over all operations.
+_MOST_ROUNDS, _ALWAYS = 8, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class Search:
         after: the same with `kept` in float32.
         kept: the set, the dearest first.
         evaluations: how often the program was evaluated.
+        needed: how many of `kept` miss the target even if nothing else is rounded.
         converted: error of the package converted with the selector, as evaluated; None if none was.
     """
 
@@ -74,6 +82,7 @@ class Search:
     after: float
     kept: tuple[Kept, ...]
     evaluations: int
+    needed: int = 0
     converted: float | None = None
 
     @property
@@ -81,6 +90,11 @@ class Search:
         """Whether the target is met, by the package too if one was converted; NaN meets nothing."""
         reached = self.after if self.converted is None else self.converted
         return self.after <= self.target and reached <= self.target
+
+    @property
+    def smallest(self) -> bool:
+        """Whether no smaller set can meet the target, since none can do without any member."""
+        return self.met and self.needed == len(self.kept)
 
     @property
     def selector(self) -> str:
@@ -96,6 +110,7 @@ def search(
     target: float,
     *,
     package: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Search:
     """Find a smallest set of operations to keep in float32.
 
@@ -104,6 +119,7 @@ def search(
         args: example inputs, on which the error is measured.
         target: largest relative error of any output against the float32 program.
         package: convert with the selector into this `.mlpackage`, and measure that too.
+        progress: called with how often the program has been evaluated.
 
     Raises:
         ConfigError: the target is no error.
@@ -120,6 +136,7 @@ def search(
         path = Path(folder) / "float32.mlpackage"
         sidecar = convert_exported(exported, path)
         trial = _Trial(open_package(path).evaluator(), sidecar, exported, args)
+        trial.progress = progress
         found = _search(trial, sidecar, target)
     if package is None:
         return found
@@ -145,12 +162,15 @@ class _Trial:
         ]
         self.values = {each.name: each.outputs[0].name for each in evaluator.operations}
         self.evaluations = 0
+        self.progress: Progress | None = None
         exact = evaluator.run(self._inputs, dict(self.state))
         self._exact = [exact.values[name] for name in exact.outputs]
 
     def error(self, kept: Collection[str]) -> float:
         """The worst output's error with `kept` in float32 and the others in float16."""
         self.evaluations += 1
+        if self.progress is not None:
+            self.progress(self.evaluations)
         precision = Mixed(lambda each: each is not None and each.name not in kept
                           and each.op_type not in _APART)  # fmt: skip
         made = self._evaluator.run(self._inputs, dict(self.state), precision=precision)
@@ -174,20 +194,43 @@ def _search(trial: _Trial, sidecar: Sidecar, target: float) -> Search:
     before = trial.error(())
     alone = {name: trial.error(everything - {name}) for name in trial.names}
     order = sorted(trial.names, key=lambda name: -alone[name])
-    kept = [] if before <= target else _least_prefix(trial, order, target)
-    kept = _without_the_needless(trial, kept, target)
+    kept: list[str] = []
+    if before > target:
+        found = [_least_prefix(trial, order, target), _by_saving(trial, order, alone, target)]
+        fewest = [_without_the_needless(trial, each, target) for each in filter(None, found)]
+        kept = min(fewest, key=len)
     after = trial.error(kept)
     where = _places(sidecar)
-    found = tuple(
+    members = tuple(
         Kept(
             name,
             *where.get(trial.values[name], ("", "", "")),
             alone[name],
             trial.error([other for other in kept if other != name]),
         )
-        for name in kept
+        for name in sorted(kept, key=order.index)
     )
-    return Search(target, len(trial.names), before, after, found, trial.evaluations)
+    needed = sum(each.alone > target for each in members)
+    return Search(target, len(order), before, after, members, trial.evaluations, needed)
+
+
+def _by_saving(
+    trial: _Trial, order: Sequence[str], alone: Mapping[str, float], target: float
+) -> list[str]:
+    """What cannot be rounded even alone, and then again and again what saves most beside it.
+
+    Where no operation stands out, the dearest alone are not the ones that save most together.
+    Nothing where that takes too long.
+    """
+    kept = [name for name in order if alone[name] > target]
+    limit = trial.evaluations + max(_MOST_ROUNDS * len(order), _ALWAYS)
+    while trial.error(kept) > target:
+        rest = [name for name in order if name not in kept]
+        if not rest or trial.evaluations + len(rest) > limit:
+            return []
+        errors = {name: trial.error([*kept, name]) for name in rest}
+        kept.append(min(rest, key=lambda name: errors[name]))
+    return kept
 
 
 def _least_prefix(trial: _Trial, order: Sequence[str], target: float) -> list[str]:
@@ -249,18 +292,35 @@ def search_to_text(found: Search) -> str:
         named = f"{each.kind} {each.name}"
         where = ", ".join(filter(None, (each.module, each.source)))
         lines.append(f"  {named:<40} {each.alone:>9.1e} {each.without:>11.1e}  {where}")
+    if found.kept and found.met:
+        lines += ["", f"  {_how_small(found)}"]
     lines += ["", "  compute_precision=" + found.selector]
     lines.append(f"  ({found.evaluations} evaluations)")
     return "\n".join(lines) + "\n"
+
+
+def _how_small(found: Search) -> str:
+    if found.smallest:
+        return "No smaller set will do: each of these misses the target if it alone is rounded."
+    return (
+        f"None of these can be left out, and {found.needed} of them miss the target even if they "
+        "alone are rounded; that no other set is smaller is not proven."
+    )
 
 
 def search_to_dict(found: Search) -> dict[str, Any]:
     """The same as JSON values; numbers that JSON has not are null."""
     names = ("name", "kind", "module", "source", "alone", "without")
     kept = [{name: _plain(getattr(each, name)) for name in names} for each in found.kept]
-    numbers = ("target", "operations", "before", "after", "evaluations", "converted")
+    numbers = ("target", "operations", "before", "after", "evaluations", "needed", "converted")
     said = {name: _plain(getattr(found, name)) for name in numbers}
-    return {"met": found.met, **said, "kept": kept, "selector": found.selector}
+    return {
+        "met": found.met,
+        "smallest": found.smallest,
+        **said,
+        "kept": kept,
+        "selector": found.selector,
+    }
 
 
 def _plain(value: Any) -> Any:

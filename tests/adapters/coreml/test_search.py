@@ -48,7 +48,9 @@ def test_the_selector_and_the_table_are_printed(found):
     text = search_to_text(found)
     assert "ct.transform.FP16ComputePrecision(op_selector=lambda op: op.name not in {" in text
     assert text.startswith("✓ 2 of ")
+    assert "No smaller set will do" in text
     assert search_to_dict(found)["selector"] == found.selector
+    assert search_to_dict(found)["smallest"] is True
     compile(found.selector, "selector", "eval")
 
 
@@ -57,3 +59,34 @@ def test_a_target_that_half_precision_meets_keeps_nothing():
     found = search(nn.Sequential(nn.Linear(8, 8), nn.Tanh()).eval(), (torch.randn(1, 8),), 1e-2)
     assert found.kept == ()
     assert found.met
+
+
+class Even(nn.Module):
+    """Eleven operations of which none stands out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.a(x))
+        h = functional.layer_norm(h + torch.sin(4 * self.b(h)), (8,))
+        return self.c(h) * torch.exp(0.5 * h)
+
+
+def test_where_no_operation_stands_out_what_saves_most_is_kept():
+    torch.manual_seed(0)
+    module, x = Even().eval(), torch.randn(1, 8)
+    before = search(module, (x,), 1.0).before
+    found = search(module, (x,), 0.7 * before)
+    # The dearest alone would be three.
+    assert len(found.kept) == 1
+    assert found.met
+    assert not found.smallest
+    assert "that no other set is smaller is not proven" in search_to_text(found)
+
+
+def test_progress_counts_evaluations():
+    seen: list[int] = []
+    found = search(nn.Linear(4, 4).eval(), (torch.ones(1, 4),), 1e-2, progress=seen.append)
+    assert seen == list(range(1, found.evaluations + 1))
