@@ -32,8 +32,8 @@ __all__ = ["FACTOR", "STATE_BOUND", "Row", "Side", "attribute", "mapped_nodes"]
 # An operation is the converter's or the runtime's fault from this many times its own rounding on:
 # a fused or decomposed one rounds several times where torch's rounds once.
 FACTOR = 16
-# Rounding moves a constant by half a spacing at most, and for a measure of it all were moved by that
-# much. Twice, because several of them may cancel by chance.
+# Rounding moves a constant by half a spacing at most, and all were moved by that much for a measure
+# of it. Twice, because several of them may cancel by chance.
 CONSTANTS = 2
 _UNIT = {"float16": 2.0**-11, "float32": 2.0**-24}
 STATE_BOUND = FACTOR * _UNIT["float16"]  # states are float16

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from parity.errors import InputError
 from parity_coreml.attribution import FACTOR, STATE_BOUND, Row, Side, attribute
 from parity_coreml.causes import Cause, find_causes
 from parity_coreml.coverage import Coverage, cover
@@ -89,11 +90,28 @@ class Checked:
         return tuple(row for row in self.rows if row.by_runtime)
 
     @property
+    def silent(self) -> tuple[str, ...]:
+        """Outputs that a device was to give and did not."""
+        return tuple(name for name, error in self.device_outputs.items() if math.isnan(error))
+
+    @property
     def holds(self) -> bool | None:
-        """Whether nobody got anything wrong; None if nothing could be compared."""
-        if not self.rows:
+        """Whether nobody got anything wrong; None if nothing could be compared.
+
+        A device that gives no value at all leaves nothing to conclude of it; one that leaves out
+        what the model returns got that wrong.
+        """
+        on_device = self.device_coverage is None or any(row.on_device for row in self.rows)
+        if not self.rows or not on_device:
             return None
-        wrong = (self.export, self.converter, self.precise, self.runtime, self.wrong_states)
+        wrong = (
+            self.export,
+            self.converter,
+            self.precise,
+            self.runtime,
+            self.wrong_states,
+            self.silent,
+        )
         return not any(wrong)
 
 
@@ -118,6 +136,8 @@ def check(
     exported = export(module, steps[0])
     sidecar = read_sidecar(package)
     evaluator = open_package(package).evaluator()
+    if device is not None and len(device.steps) != len(steps):
+        raise InputError(f"the device ran {len(device.steps)} steps of {len(steps)}")
     rows, sides = attribute(exported, evaluator, sidecar, steps, device)
     on_device = None if device is None else set(device.steps[0])
     runners = ("torch", "evaluator (declared)", *(() if device is None else (device.runner,)))

@@ -42,7 +42,8 @@ def _lines(checked: Checked) -> Iterator[str]:
 
 def _verdict(checked: Checked) -> str:
     if checked.holds is None:
-        return "? Nothing could be compared."
+        where = " on the device" if checked.rows else ""
+        return f"? Nothing could be compared{where}."
     if checked.holds:
         return "✓ Every operation that was compared computes what torch computes."
     said = [
@@ -56,6 +57,8 @@ def _verdict(checked: Checked) -> str:
     ]
     if checked.export:
         said.insert(0, f"by torch.export {len({each.name for each in checked.export})} outputs")
+    if checked.silent:
+        said.append(f"{len(checked.silent)} outputs without a number from the device")
     if checked.wrong_states:
         said.append(f"{len(checked.wrong_states)} of {len(checked.states)} states")
     return f"✗ Wrong: {', '.join(said)}."

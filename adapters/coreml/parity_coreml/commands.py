@@ -170,7 +170,7 @@ def matrix(program: str, packages: tuple[Path, ...], pairs: tuple[str, ...], **g
     from parity_coreml.program import module_steps  # noqa: PLC0415
 
     steps = module_steps(module, arrays, str(packages[0]))
-    ran = _all_results(packages, pairs)
+    ran = _all_results(packages, pairs, steps)
     click.echo(matrix_to_text(run(module, steps, packages, ran)), nl=False)
     return 0
 
@@ -205,7 +205,6 @@ def _ran(package: Path, steps: Any, given: dict[str, Any]) -> Any:
     """What a device made of the steps, if the options name one."""
     from parity_coreml.backend import make_runner  # noqa: PLC0415
     from parity_coreml.package import open_package  # noqa: PLC0415
-    from parity_coreml.sidecar import read_sidecar  # noqa: PLC0415
 
     results, units, remote = given["results"], given["device"], given["remote"]
     if units is None and remote is None and results is None:
@@ -223,12 +222,19 @@ def _ran(package: Path, steps: Any, given: dict[str, Any]) -> Any:
         bundle=given["bundle"],
         results=results,
     )
+    return runner.run(open_package(package), _inputs(package, steps))
+
+
+def _inputs(package: Path | str, steps: Any) -> list[dict[str, Any]]:
+    from parity_coreml.sidecar import read_sidecar  # noqa: PLC0415
+
     names = read_sidecar(package).inputs
-    inputs = [dict(zip(names, (each.numpy() for each in step), strict=True)) for step in steps]
-    return runner.run(open_package(package), inputs)
+    return [dict(zip(names, (each.numpy() for each in step), strict=True)) for step in steps]
 
 
-def _all_results(packages: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, list[Any]]:
+def _all_results(
+    packages: tuple[Path, ...], pairs: tuple[str, ...], steps: Any
+) -> dict[str, list[Any]]:
     """What devices made of the packages: a bundle is of the package whose name it has."""
     from parity_coreml.package import open_package  # noqa: PLC0415
     from parity_coreml.runners import ResultsRunner  # noqa: PLC0415
@@ -246,7 +252,8 @@ def _all_results(packages: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str
                 where=bundle,
             )
         path = by_name[runner.bundle.name]
-        found.setdefault(path, []).append(runner.run(open_package(path), ()))
+        inputs = _inputs(path, steps)
+        found.setdefault(path, []).append(runner.run(open_package(path), inputs))
     return found
 
 

@@ -135,6 +135,17 @@ def test_results_come_back_as_a_third_side_and_as_captures(bundled, block, monke
         assert len(capture["act"].output) == 2
 
 
+def test_results_on_other_numbers_are_refused(bundled, block):
+    folder, _ = bundled
+    harness(folder / "bundle", folder / "results")
+    runner, x = ResultsRunner(folder / "bundle", folder / "results"), block.args[0].numpy()
+    assert runner.run(block.package, [{"x": x}]).steps
+    with pytest.raises(InputError, match="the device was given other numbers for x, step 0"):
+        runner.run(block.package, [{"x": x + 1}])
+    with pytest.raises(InputError, match="the bundle has 1 steps, the arrays have 2"):
+        runner.run(block.package, [{"x": x}] * 2)
+
+
 def test_a_nil_is_reported_and_never_skipped(bundled, block):
     folder, _ = bundled
     harness(folder / "bundle", folder / "results", nil="gelu")

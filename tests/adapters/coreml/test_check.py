@@ -94,6 +94,30 @@ def test_a_value_that_the_platform_gave_none_for_is_reported(block):
     assert not row.on_device
 
 
+def test_a_device_that_gives_nothing_is_no_pass(block):
+    ran = EvaluatorRunner().run(block.package, [{"x": block.args[0].numpy()}])
+    gone = tuple(Missing(name, "the platform gave None") for name in ran.steps[0])
+    found = check(block.module, [block.args], block.path, replace(ran, steps=({},), missing=gone))
+    assert found.holds is None
+    assert checked_to_text(found).startswith("? Nothing could be compared on the device.")
+
+
+def test_a_device_that_leaves_out_an_output_is_no_pass(counter):
+    ran = EvaluatorRunner().run(counter.package, [{"x": counter.args[0].numpy()}])
+    (output,) = counter.sidecar.outputs
+    values = {name: value for name, value in ran.steps[0].items() if name != output}
+    found = check(counter.module, [counter.args], counter.path, replace(ran, steps=(values,)))
+    assert found.silent == (output,)
+    assert found.holds is False
+    assert "1 outputs without a number from the device" in checked_to_text(found)
+
+
+def test_a_device_that_ran_other_steps_is_refused(counter):
+    ran = EvaluatorRunner().run(counter.package, [{"x": counter.args[0].numpy()}])
+    with pytest.raises(InputError, match="the device ran 1 steps of 2"):
+        check(counter.module, [counter.args] * 2, counter.path, ran)
+
+
 def test_a_nan_from_the_device_never_passes(block):
     ran = EvaluatorRunner().run(block.package, [{"x": block.args[0].numpy()}])
     values = dict(ran.steps[0])

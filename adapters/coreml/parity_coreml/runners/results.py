@@ -70,7 +70,7 @@ class ResultsRunner:
     """
 
     def __init__(self, bundle: str | Path, results: str | Path) -> None:
-        self._folder = Path(results)
+        self._folder, self._bundle_folder = Path(results), Path(bundle)
         self.bundle = read_bundle(bundle)
         self.results = read_results(results)
         if self.results.bundle != self.bundle.id:
@@ -91,15 +91,21 @@ class ResultsRunner:
         outputs: Sequence[str] | None = None,
         state: Mapping[str, Array] | None = None,
     ) -> Ran:
-        """Read it. It ran already, on the bundle's own inputs."""
-        del package, steps, state
+        """Read it. It ran already, on the bundle's own inputs; `steps`, if any, have to be those.
+
+        Raises:
+            InputError: a file cannot be used, or the steps are others.
+        """
+        del package, state
+        if steps:
+            self._expect(steps)
         made: list[dict[str, Array]] = [{} for _ in range(self.bundle.steps)]
         again: list[dict[str, Array]] = [{} for _ in range(self.bundle.steps)]
         for tensor in self.results.tensors:
             self._read(tensor, made, again, outputs)
         states: list[dict[str, Array]] = [{} for _ in range(self.bundle.steps)]
         for each in self.results.states:
-            states[self._step(each)][each.name] = self._array(each.file)
+            states[self._step(each)][each.name] = _array(self._folder, each.file)
         return Ran(
             self.name,
             tuple(made),
@@ -109,6 +115,22 @@ class ResultsRunner:
             self._facts(),
             self._seconds(),
         )
+
+    def _expect(self, steps: Sequence[Step]) -> None:
+        """Refuse other inputs: every value of the device would look wrong."""
+        hint = "give the arrays that the bundle was made with, or make a new one and run it"
+        if len(steps) != self.bundle.steps:
+            said = f"the bundle has {self.bundle.steps} steps, the arrays have {len(steps)}"
+            raise InputError(said, where=str(self._bundle_folder), hint=hint)
+        for each in self.bundle.inputs:
+            for number, file in enumerate(each.files):
+                ours = steps[number].get(each.name)
+                theirs = _array(self._bundle_folder, file)
+                if ours is None or not np.array_equal(
+                    ours, theirs, equal_nan=ours.dtype.kind == "f"
+                ):
+                    said = f"the device was given other numbers for {each.name}, step {number}"
+                    raise InputError(said, where=str(self._bundle_folder), hint=hint)
 
     def _read(
         self,
@@ -121,7 +143,7 @@ class ResultsRunner:
             return
         step = self._step(tensor)
         into = again if tensor.name in made[step] else made
-        into[step][tensor.name] = self._array(tensor.file)
+        into[step][tensor.name] = _array(self._folder, tensor.file)
 
     def _step(self, tensor: ResultTensor) -> int:
         if not 0 <= tensor.step < self.bundle.steps:
@@ -130,17 +152,6 @@ class ResultsRunner:
                 where=str(self._folder / "results.json"),
             )
         return tensor.step
-
-    def _array(self, file: str) -> Array:
-        path = _inside(self._folder, file)
-        try:
-            with path.open("rb") as opened:
-                array: Array = np.load(opened, allow_pickle=False)
-        except (OSError, ValueError, MemoryError) as error:
-            raise InputError(f"not a readable .npy file: {error}", where=str(path)) from error
-        if not isinstance(array, np.ndarray):
-            raise InputError("holds no single array", where=str(path))
-        return array
 
     def _missing(
         self, made: Sequence[Mapping[str, Array]], outputs: Sequence[str] | None
@@ -206,3 +217,15 @@ def _inside(folder: Path, file: str) -> Path:
     if path.is_file() and path.stat().st_size > _MAX_TENSOR_BYTES:
         raise InputError("larger than any tensor should be", where=str(path))
     return path
+
+
+def _array(folder: Path, file: str) -> Array:
+    path = _inside(folder, file)
+    try:
+        with path.open("rb") as opened:
+            array: Array = np.load(opened, allow_pickle=False)
+    except (OSError, ValueError, MemoryError) as error:
+        raise InputError(f"not a readable .npy file: {error}", where=str(path)) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError("holds no single array", where=str(path))
+    return array
