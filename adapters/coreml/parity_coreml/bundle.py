@@ -17,7 +17,7 @@ from parity_coreml.documents import read_document
 from parity_coreml.instrument import BATCH, Exposable, batches, exposable, instrument
 from parity_coreml.mil.values import Array, in_declared_type
 from parity_coreml.package import Package
-from parity_coreml.sidecar import Placed, Sidecar
+from parity_coreml.sidecar import Placed, Sidecar, write_sidecar
 
 __all__ = ["Bundle", "BundleOutput", "read_bundle", "write_bundle"]
 
@@ -131,6 +131,8 @@ def write_bundle(
     groups = batches(values, own, batch)
     packages = [BundlePackage("packages/000.mlpackage", "untouched", tuple(own))]
     shutil.copytree(package.path, folder / packages[0].path)
+    # Results are captured with the bundle alone, the model itself being elsewhere.
+    write_sidecar(sidecar, folder / packages[0].path)
     for number, names in enumerate(groups, 1):
         path = f"packages/{number:03}.mlpackage"
         instrument(package, [by_name[name] for name in names], folder / path)

@@ -133,6 +133,14 @@ def test_results_come_back_as_a_third_side_and_as_captures(bundled, block, monke
     with open_capture("taps.h5") as capture:
         assert capture["up"].output[0].shape == (1, 3, 32)
         assert len(capture["act"].output) == 2
+    given = ("--option", "bundle=bundle", "--option", "results=results", "--option", "values=true")
+    done = run(
+        parity, ["capture", "--backend", "coreml", *given, "-o", "all.h5"], standalone_mode=False
+    )
+    assert done.return_value == 0, done.output
+    with open_capture("all.h5") as capture:
+        assert capture["up"].output[0].shape == (1, 3, 32)
+        assert any(str(record.key).startswith("coreml.gelu") for record in capture)
 
 
 def test_results_on_other_numbers_are_refused(bundled, block):
