@@ -74,7 +74,8 @@ UNARY = {
     "identity": (torch.clone, -2, 2), "relu": (F.relu, -2, 2), "relu6": (F.relu6, -2, 9),
     "round": (torch.round, -3, 3), "sigmoid": (torch.sigmoid, -4, 4), "sign": (torch.sign, -2, 2),
     "silu": (F.silu, -4, 4), "sin": (torch.sin, -4, 4), "sinh": (torch.sinh, -2, 2),
-    "softplus": (F.softplus, -120, 120), "softsign": (F.softsign, -4, 4), "sqrt": (torch.sqrt, 0, 4),
+    "softplus": (F.softplus, -120, 120), "softsign": (F.softsign, -4, 4),
+    "sqrt": (torch.sqrt, 0, 4),
     "square": (torch.square, -2, 2), "tan": (torch.tan, -1, 1), "tanh": (torch.tanh, -2, 2),
 }  # fmt: skip
 
