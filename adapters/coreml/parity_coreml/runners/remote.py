@@ -51,6 +51,8 @@ class RemoteRunner:
                 hint=_INSTEAD,
             )
         self._wanted, self._team, self._batch = device, team, batch
+        # One for all: coremltools' service on the device keeps the loop that it was loaded in.
+        self._loop = asyncio.Runner()
         self._device: Any = None
         self.name = f"Core ML on {device or 'the connected device'} ({compute_units})"
 
@@ -89,7 +91,7 @@ class RemoteRunner:
             try:
                 chosen = _chosen(remote.Device.get_devices(), self._wanted, remote.DeviceState)
                 credentials = remote.AppSigningCredentials(development_team=self._team)
-                self._device = asyncio.run(chosen.prepare_for_model_debugging(credentials))
+                self._device = self._loop.run(chosen.prepare_for_model_debugging(credentials))
             except BackendError:
                 raise
             except Exception as error:  # whatever Xcode's tools say
@@ -102,13 +104,14 @@ class RemoteRunner:
         return self._device
 
     def _load(self, path: Path) -> _OnDevice:
-        return _OnDevice(path, self._unit, self._device)
+        return _OnDevice(path, self._unit, self._device, self._loop)
 
 
 class _OnDevice:
     """A package there, with `predict` as `MLModel` has it."""
 
-    def __init__(self, path: Path, unit: str, device: Any) -> None:
+    def __init__(self, path: Path, unit: str, device: Any, loop: asyncio.Runner) -> None:
+        self._loop = loop
         units = coremltools().ComputeUnit
         with quietly():
             from coremltools.models.ml_program.experimental.async_wrapper import (  # noqa: PLC0415
@@ -120,7 +123,7 @@ class _OnDevice:
             )
 
     def predict(self, inputs: dict[str, Array]) -> Mapping[str, Array]:
-        predicted: Mapping[str, Array] = asyncio.run(self._model.predict(inputs))
+        predicted: Mapping[str, Array] = self._loop.run(self._model.predict(inputs))
         return predicted
 
 
