@@ -122,12 +122,21 @@ class CoreMLBackend:
         sink.describe(
             {**ran.facts, "implementation": self._package.path.stem, "runner": ran.runner}
         )
-        unplaced = [f"{each.path} ({each.reason})" for each in self._sidecar.unplaced]
-        if unplaced:
-            sink.describe({"unmapped": "; ".join(unplaced)})
-        if ran.missing:
-            gone = (f"{each.name} ({each.reason})" for each in ran.missing)
-            sink.describe({"missing": "; ".join(gone)})
+        skipped = {str(each): each.reason for each in self._sidecar.unplaced}
+        skipped |= {self._called(each.name): each.reason for each in ran.missing}
+        if skipped:
+            sink.describe({
+                "skipped": "; ".join(f"{name} ({why})" for name, why in skipped.items())
+            })  # fmt: skip
+
+        changed = [f"{self._called(name)} by {error:.1e}" for name, error in ran.changed.items()]
+        if changed:
+            said = f"moved when further values came out: {', '.join(changed)}"
+            sink.describe({"remarks": said})
+
+    def _called(self, value: str) -> str:
+        """The first module whose output the value is, or its own name."""
+        return next((str(each) for each in self._sidecar.placed if each.value == value), value)
 
 
 def _wanted(prefix: str, role: Role, made: Step, plan: TapPlan) -> dict[str, Array]:
@@ -148,8 +157,18 @@ def make_runner(
     """The runner that options ask for.
 
     Raises:
-        ConfigError: there is none of that name, or an option that it needs is missing.
+        ConfigError: there is none of that name, or an option is missing or of another.
     """
+    if name != "results" and (bundle is not None or results is not None):
+        raise ConfigError(
+            f"a bundle is read with its results, and not by the runner {name}",
+            where="coreml",
+            hint="name both, bundle and results, and no other runner",
+        )
+    if name != "remote" and (device or team):
+        raise ConfigError(
+            f"a device and a team are the runner remote's, not of {name}", where="coreml"
+        )
     if name == "evaluator":
         return EvaluatorRunner(precision)
     if name == "device":

@@ -14,6 +14,7 @@ from parity.errors import InputError
 from parity_coreml.attribution import FACTOR, STATE_BOUND, Row, Side, attribute
 from parity_coreml.causes import Cause, find_causes
 from parity_coreml.coverage import Coverage, cover
+from parity_coreml.errors_of import nan_last
 from parity_coreml.exported import Exported, export
 from parity_coreml.missing import Missing
 from parity_coreml.package import open_package
@@ -42,6 +43,7 @@ class Checked:
         returned: what the module itself returns, against the graph that torch.export made of it.
         nothing: operations of torch that have no finite number to compare.
         missing: values that the device did not give.
+        changed: how far values of the device moved when further ones came out.
         unplaced: module outputs without a value, each with the reason.
         inferred: operations that constant folding computed, by their type.
         sides: for looking closer; not part of any report.
@@ -60,6 +62,7 @@ class Checked:
     returned: tuple[Returned, ...]
     nothing: tuple[str, ...]
     missing: tuple[Missing, ...]
+    changed: Mapping[str, float]
     unplaced: tuple[str, ...]
     inferred: tuple[str, ...]
     sides: tuple[Side, ...]
@@ -156,6 +159,7 @@ def check(
         returned=tuple(_returned(module, exported, sidecar, steps, sides)),
         nothing=tuple(dict.fromkeys(name for side in sides for name in side.nothing)),
         missing=() if device is None else device.missing,
+        changed={} if device is None else device.changed,
         unplaced=tuple(f"{each}: {each.reason}" for each in sidecar.unplaced),
         inferred=tuple(sorted(set(inferred.values()))),
         sides=tuple(sides),
@@ -177,12 +181,8 @@ def _returned(
 
 def _worst_states(sides: Sequence[Side]) -> dict[str, float]:
     return {
-        name: max((side.states[name] for side in sides), key=_nan_last) for name in sides[0].states
+        name: max((side.states[name] for side in sides), key=nan_last) for name in sides[0].states
     }
-
-
-def _nan_last(error: float) -> tuple[bool, float]:
-    return math.isnan(error), error
 
 
 def _outputs(rows: Sequence[Row], sidecar: Sidecar, attribute: str) -> dict[str, float]:

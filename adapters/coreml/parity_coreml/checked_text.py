@@ -132,6 +132,8 @@ def _compared(checked: Checked) -> Iterator[str]:
     yield from _some("not compared, parameters", checked.coverage.parameters.left)
     missing = [f"{each.name} ({each.reason})" for each in checked.missing]
     yield from _some("the device gave nothing for", missing)
+    changed = [f"{name} by {error:.1e}" for name, error in checked.changed.items()]
+    yield from _some("moved on the device when further values came out", changed)
     yield from _some("by coremltools' constant folding", checked.inferred)
 
 
@@ -158,6 +160,7 @@ def checked_to_dict(checked: Checked) -> dict[str, Any]:
         "returned": [_returned(each) for each in checked.returned],
         "nothing": list(checked.nothing),
         "missing": [{"name": each.name, "reason": each.reason} for each in checked.missing],
+        "changed": {name: _number(error) for name, error in checked.changed.items()},
         "unplaced": list(checked.unplaced),
         "inferred": list(checked.inferred),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from parity.metrics import metrics, pair_statistics
 
-__all__ = ["relative_error"]
+__all__ = ["nan_last", "relative_error"]
 
 
 def relative_error(value: Any, reference: Any) -> float:
@@ -23,6 +24,11 @@ def relative_error(value: Any, reference: Any) -> float:
     if theirs.shape != ours.shape:
         return float("nan")
     return float(metrics(pair_statistics(ours, theirs)).rel_l2)
+
+
+def nan_last(error: float) -> tuple[bool, float]:
+    """A key to sort errors by: NaN is worse than any number."""
+    return math.isnan(error), error
 
 
 def _plain(value: Any) -> np.ndarray[Any, np.dtype[Any]]:

@@ -165,6 +165,33 @@ def test_a_nil_is_reported_and_never_skipped(bundled, block):
     assert "the device gave nothing for: gelu (the platform gave nil for it)" in text
 
 
+def moved(results: Path, name: str, by: float) -> None:
+    """Move what the instrumented packages gave for an output, in the first of them only."""
+    said = json.loads((results / "results.json").read_text())
+    first = next(each for each in said["tensors"] if each["name"] == name and each["package"] == 1)
+    np.save(results / first["file"], np.load(results / first["file"]) + by)
+
+
+def test_an_output_that_moves_with_further_ones_is_reported(bundled, block, monkeypatch):
+    folder, made = bundled
+    monkeypatch.chdir(folder)
+    harness(Path("bundle"), Path("results"))
+    assert not ResultsRunner("bundle", "results").run(block.package, ()).changed
+    (name, *_) = made.packages[0].outputs
+    moved(Path("results"), name, 0.5)
+    ran = ResultsRunner("bundle", "results").run(block.package, ())
+    assert list(ran.changed) == [name]
+    said = f"moved on the device when further values came out: {name} by"
+    assert said in checked_to_text(check(block.module, [block.args], block.path, ran))
+    moved(Path("results"), name, np.nan)
+    ran = ResultsRunner("bundle", "results").run(block.package, ())
+    assert np.isnan(ran.changed[name])
+    given = ("--option", "bundle=bundle", "--option", "results=results")
+    CliRunner().invoke(parity, ["capture", "--backend", "coreml", *given, "-o", "d.h5"])
+    with open_capture("d.h5") as capture:
+        assert "moved when further values came out: " in capture.meta.extra["remarks"]
+
+
 def test_states_and_steps_go_to_the_device(counter, tmp_path):
     steps = [{"x": np.full((1, 1, 8), value, np.float32)} for value in (1.0, -2.0, 3.0)]
     made = write_bundle(counter.package, counter.sidecar, steps, tmp_path / "bundle")

@@ -16,7 +16,7 @@ from parity_coreml.mil.values import Array
 from parity_coreml.missing import Missing
 from parity_coreml.package import Package
 from parity_coreml.quiet import coremltools, quietly
-from parity_coreml.runners.protocol import UNITS, Ran, Step
+from parity_coreml.runners.protocol import UNITS, Ran, Step, keep
 
 __all__ = ["DeviceRunner", "compute_unit", "predict_batches"]
 
@@ -143,5 +143,5 @@ class _Collected:
                 if predicted.get(name) is None:
                     self.missing.append(Missing(name, f"the platform gave None, step {number}"))
                     continue
-                into = self.again if name in self.made[number] else self.made
-                into[number][name] = np.array(predicted[name])
+                given = np.array(predicted[name])
+                keep(name, given, self.made[number], self.again[number])

@@ -14,7 +14,7 @@ from parity_coreml.documents import read_document
 from parity_coreml.mil.values import Array
 from parity_coreml.missing import Missing
 from parity_coreml.package import Package
-from parity_coreml.runners.protocol import Ran, Step
+from parity_coreml.runners.protocol import Ran, Step, keep
 
 __all__ = ["Results", "ResultsRunner", "read_results"]
 
@@ -142,8 +142,7 @@ class ResultsRunner:
         if outputs is not None and tensor.name not in outputs:
             return
         step = self._step(tensor)
-        into = again if tensor.name in made[step] else made
-        into[step][tensor.name] = _array(self._folder, tensor.file)
+        keep(tensor.name, _array(self._folder, tensor.file), made[step], again[step])
 
     def _step(self, tensor: ResultTensor) -> int:
         if not 0 <= tensor.step < self.bundle.steps:
