@@ -207,13 +207,18 @@ def _ran(package: Path, steps: Any, given: dict[str, Any]) -> Any:
     from parity_coreml.package import open_package  # noqa: PLC0415
 
     results, units, remote = given["results"], given["device"], given["remote"]
-    if units is None and remote is None and results is None:
+    if given["bundle"] is not None or results is not None:
+        kind = "results"
+    elif remote is not None or given["team"]:
+        kind = "remote"
+    elif units is not None:
+        kind = "device"
+    else:
         return None
-    if results is not None and (units is not None or remote is not None):
+    if kind == "results" and (units is not None or remote is not None):
         raise ConfigError(
             "name --device, with or without --remote, or --results", where="parity coreml check"
         )
-    kind = "results" if results is not None else "device" if remote is None else "remote"
     runner = make_runner(
         kind,
         compute_units=units or "all",

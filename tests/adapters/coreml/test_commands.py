@@ -28,6 +28,16 @@ class Net(nn.Module):
         return self.down(functional.gelu(self.up(x), approximate="tanh"))
 """
 
+FOLDED = """
+import torch
+from torch import nn
+
+
+def make():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2)).eval()
+"""
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -151,3 +161,33 @@ def test_an_array_that_does_not_fit_is_an_error(here, array, says):
 def test_a_target_that_is_no_error_is_refused(here, target):
     found = run("precision", "small_net:Net", "--array", "x=x.npy", "--target", target)
     assert isinstance(found.exception, ConfigError)
+
+
+@pytest.mark.parametrize("given", [("--bundle", "b"), ("--results", "r")])
+def test_half_of_what_a_device_did_is_refused(here, given):
+    converted()
+    found = run("coreml", "check", "small_net:Net", "m.mlpackage", "--array", "x=x.npy", *given)
+    assert isinstance(found.exception, ConfigError)
+    assert "bundle and results" in str(found.exception)
+
+
+@pytest.mark.parametrize("option", ["bundle=b", "device=iphone", "team=T"])
+def test_options_of_another_runner_are_refused(here, option):
+    given = ("--option", "package=m.mlpackage", "--option", option, "--array", "x=x.npy")
+    found = run("capture", "--backend", "coreml", *given, "-o", "c.h5")
+    assert isinstance(found.exception, ConfigError)
+
+
+def test_reports_say_which_module_the_program_has_no_value_for(here):
+    (here / "folded_net.py").write_text(FOLDED)
+    np.save(here / "signal.npy", np.linspace(-2, 2, 12, dtype=np.float32).reshape(1, 1, 12))
+    program = ("folded_net:make", "--array", "input=signal.npy")
+    run("coreml", "convert", *program, "-o", "f.mlpackage")
+    run("capture", "--option", f"program={program[0]}", *program[1:], "-o", "ref.h5")
+    given = ("--option", "package=f.mlpackage", *program[1:])
+    run("capture", "--backend", "coreml", *given, "-o", "f.h5")
+    found = run("diff", "ref.h5", "f.h5", "--json", "-")
+    assert any(
+        "has not recorded 0#0 (the converter left no value" in note
+        for note in json.loads(found.output)["notes"]
+    )
