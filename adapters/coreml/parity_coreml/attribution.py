@@ -27,7 +27,7 @@ from parity_coreml.placing import CLOSE, Values
 from parity_coreml.runners.protocol import Ran
 from parity_coreml.sidecar import Sidecar
 
-__all__ = ["FACTOR", "STATE_BOUND", "Row", "Side", "attribute", "mapped_nodes"]
+__all__ = ["FACTOR", "STATE_BOUND", "Row", "Side", "attribute", "local_error", "mapped_nodes"]
 
 # An operation is the converter's or the runtime's fault from this many times its own rounding on:
 # a fused or decomposed one rounds several times where torch's rounds once.
@@ -282,7 +282,6 @@ def _rows(
         node, half = side.nodes[name], name in halves
         floor, rounded_floor = _floors(exported, node, side.ours, half=half)
         made = side.exact.computed(name)
-        references = [value, *(_with_rounded_parameters(exported, side, name) if half else ())]
         rows.append(
             Row(
                 step=step,
@@ -291,7 +290,7 @@ def _rows(
                 kind=sidecar.kinds.get(name, ""),
                 precision="float16" if half else "float32",
                 error=relative_error(side.free.values[name], value),
-                local=_nearest(made, references),
+                local=local_error(exported, side, name, made, half=half),
                 floor=floor,
                 rounded=relative_error(side.held.computed(name), value),
                 rounded_floor=rounded_floor,
@@ -308,6 +307,22 @@ def _moved(side: Side, evaluator: Evaluator) -> Evaluation | None:
         return None
     state, precision = dict(side.state), Everywhere("float32")
     return evaluator.run(side.inputs, state, put=side.put, precision=precision, change=change)
+
+
+def local_error(
+    exported: Exported, side: Side, name: str, made: torch.Tensor, *, half: bool
+) -> float:
+    """What an operation adds, on torch's inputs and in float32.
+
+    Args:
+        exported: the module in torch.
+        side: of the step.
+        name: of the value in the program.
+        made: what the operation makes of torch's inputs.
+        half: whether the program has it in float16: its parameters may be rounded, then.
+    """
+    rounded = _with_rounded_parameters(exported, side, name) if half else ()
+    return _nearest(made, [side.ours_laid[name], *rounded])
 
 
 def _with_rounded_parameters(exported: Exported, side: Side, name: str) -> list[torch.Tensor]:

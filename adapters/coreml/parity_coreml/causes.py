@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from parity_coreml.attribution import Row, Side
-from parity_coreml.errors_of import relative_error
+from parity_coreml.attribution import Row, Side, local_error
+from parity_coreml.exported import Exported
 from parity_coreml.mil import Evaluator, Everywhere
 from parity_coreml.mil.values import to_value
 
@@ -61,6 +61,7 @@ class Cause:
 
 
 def find_causes(
+    exported: Exported,
     rows: Sequence[Row],
     sides: Sequence[Side],
     evaluator: Evaluator,
@@ -69,6 +70,7 @@ def find_causes(
     """For each value that the converter got wrong, the argument that explains it if one does.
 
     Args:
+        exported: the module in torch.
         rows: of `attribute`.
         sides: likewise.
         evaluator: of the program.
@@ -86,7 +88,7 @@ def find_causes(
         names = [*values.get(row.node.handle, ()), row.value]
         own = dict.fromkeys(makers[name] for name in reversed(names) if name in makers)
         for operation in (*own, *_feeding(makers[row.value])):
-            cause = _examine(row, sides[row.step], evaluator, operation)
+            cause = _examine(exported, row, sides[row.step], evaluator, operation)
             if cause is not None:
                 found[row.value] = cause
                 break
@@ -101,10 +103,13 @@ def _feeding(operation: Any) -> Iterator[Any]:
             yield maker
 
 
-def _examine(row: Row, side: Side, evaluator: Evaluator, operation: Any) -> Cause | None:
+def _examine(
+    exported: Exported, row: Row, side: Side, evaluator: Evaluator, operation: Any
+) -> Cause | None:
     best: Cause | None = None
     for argument, has, should in _alternatives(operation):
-        error = _error_with(row, side, evaluator, {operation.name: {argument: _argument(should)}})
+        change = {operation.name: {argument: _argument(should)}}
+        error = _error_with(exported, row, side, evaluator, change)
         # A smaller error is no cause: it has to compute what torch computes.
         if error <= row.bound and (best is None or error < best.after):
             known = _KNOWN.get((operation.op_type, argument, str(has), str(should)), "")
@@ -114,7 +119,9 @@ def _examine(row: Row, side: Side, evaluator: Evaluator, operation: Any) -> Caus
     return best
 
 
-def _error_with(row: Row, side: Side, evaluator: Evaluator, change: Any) -> float:
+def _error_with(
+    exported: Exported, row: Row, side: Side, evaluator: Evaluator, change: Any
+) -> float:
     freed = {
         variable.name
         for operation in evaluator.operations
@@ -131,7 +138,8 @@ def _error_with(row: Row, side: Side, evaluator: Evaluator, change: Any) -> floa
         )
     except Exception:  # an argument that does not fit is no explanation
         return float("nan")
-    return relative_error(tried.computed(row.value), side.ours_laid[row.value])
+    made, half = tried.computed(row.value), row.precision == "float16"
+    return local_error(exported, side, row.value, made, half=half)
 
 
 def _alternatives(operation: Any) -> Iterator[tuple[str, Any, Any]]:

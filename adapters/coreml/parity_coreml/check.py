@@ -150,7 +150,7 @@ def check(
         precision=sidecar.precision,
         runners=runners,
         rows=tuple(rows),
-        causes=find_causes(rows, sides, evaluator, sidecar.values),
+        causes=find_causes(exported, rows, sides, evaluator, sidecar.values),
         coverage=cover(exported, sidecar, sides[0]),
         device_coverage=None if device is None else cover(exported, sidecar, sides[0], on_device),
         outputs=_outputs(rows, sidecar, "error"),

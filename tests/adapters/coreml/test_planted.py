@@ -81,6 +81,17 @@ def test_a_changed_argument_is_named(tmp_path, kind, argument, wrong, right):
     assert cause.should == pytest.approx(right)
 
 
+def test_rounded_weights_do_not_hide_which_epsilon_torch_has(tmp_path):
+    torch.manual_seed(0)
+    module = nn.LayerNorm(32, eps=1e-5).eval()
+    nn.init.normal_(module.weight, 1.0, 0.2)
+    fault = ("layer_norm", "epsilon", 1e-2)
+    found = planted(module, torch.randn(1, 16, 32), tmp_path, fault, "float16")
+    (cause,) = found.causes.values()
+    assert cause.should == 1e-5
+    assert cause.after < 1e-6
+
+
 @pytest.mark.parametrize(
     ("kind", "argument", "wrong"),
     [
