@@ -88,7 +88,7 @@ class Rows {
 
   /** The colour of a row by `scale`, as [r, g, b]. */
   paint(row, scale = "ratio") {
-    if (!this.columns.compared[row]) return this.ok(row) ? shade("good", 0.3) : ABSENT();
+    if (!this.columns.compared[row]) return ABSENT();
     const ratio = this.ratio(row);
     if (this.kind(row) === "nonfinite") return NOT_FINITE();
     if (!Number.isFinite(ratio)) return shade(scale === "ratio" ? "bad" : "error", 1);
