@@ -36,9 +36,7 @@ def in_words(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> tupl
     text, _, place = str(error).partition(" - at ")
     where = place.strip("`").removeprefix("$").removeprefix(".")
     if found := _UNKNOWN.match(text):
-        key = found["key"]
-        near = get_close_matches(key, sorted(set(_keys(kind))), n=1)
-        return f"there is no key {key!r}", where, _did_you_mean(near)
+        return f"there is no key {found['key']!r}", where, _did_you_mean(found["key"], kind)
     if found := _MISSING.match(text):
         return f"the key {found['key']!r} is missing", where, EVERY_KEY
     if found := _TYPE.match(text):
@@ -47,7 +45,13 @@ def in_words(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> tupl
     return text, where, EVERY_KEY
 
 
-def _did_you_mean(near: list[str]) -> str:
+def _did_you_mean(key: str, kind: type[msgspec.Struct]) -> str:
+    tables: dict[str, set[str]] = {}
+    for name, table in _keys(kind):
+        tables.setdefault(name, set()).add(table)
+    if key in tables:
+        return f"it belongs in {' or '.join(sorted(tables[key]))}; {EVERY_KEY}"
+    near = get_close_matches(key, sorted(tables), n=1)
     return f"did you mean {near[0]!r}? {EVERY_KEY}" if near else EVERY_KEY
 
 
@@ -56,16 +60,19 @@ def _named(kinds: str) -> str:
     return " or ".join(_NAMES.get(name, name) for name in names)
 
 
-def _keys(kind: type[msgspec.Struct]) -> Iterator[str]:
-    """The keys of all tables."""
-    pending: list[Any] = [msgspec.inspect.type_info(kind)]
+def _keys(kind: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
+    """The keys of all tables, each with the table that it belongs in, as one writes it."""
+    pending: list[tuple[Any, str]] = [(msgspec.inspect.type_info(kind), "")]
     while pending:
-        info = pending.pop()
+        info, table = pending.pop()
         if isinstance(info, msgspec.inspect.StructType):
-            yield from (field.encode_name for field in info.fields)
-            pending += [field.type for field in info.fields]
+            for field in info.fields:
+                yield field.encode_name, f"[{table}]" if table else "no table, at the top"
+                inner = f"{table}.{field.encode_name}" if table else field.encode_name
+                pending.append((field.type, inner))
         else:
-            pending += _inner(info)
+            named = isinstance(info, msgspec.inspect.DictType)
+            pending += [(one, f"{table}.NAME" if named else table) for one in _inner(info)]
 
 
 def _inner(info: Any) -> Iterable[Any]:

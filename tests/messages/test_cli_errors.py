@@ -142,6 +142,11 @@ def calls() -> Iterator[tuple[str, Sequence[object]]]:
 
 def configurations() -> Iterator[tuple[str, Mapping[str, str], Sequence[object]]]:
     yield "a misspelt key", {"extra": "[tolerances]\n"}, []
+    yield (
+        "a key of another table",
+        {"isolate = false": 'isolate = false\nallow_missing = ["x"]'},
+        [],
+    )
     yield "a value of the wrong type", {"isolate = false": 'isolate = "no"'}, []
     yield "no TOML", {"extra": "[gate\n"}, []
     yield "no case", {'[[cases]]\nname = "one"': ""}, []
