@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,8 @@ from parity.backends.protocol import Array
 from parity.capture.dependencies import loaded
 from parity.capture.environment import environment
 from parity.capture.sink import Facts, StoreSink
-from parity.errors import BackendError, ParityError
-from parity.store import CaptureMeta, CaptureWriter
+from parity.errors import BackendError, CaptureFileError, ParityError
+from parity.store import CaptureMeta, CaptureWriter, mark_incomplete
 from parity.tensors import NO_STEP, Case, NoiseDraw, Role, TapKey, TapPlan
 
 __all__ = ["capture_here", "capture_isolated"]
@@ -71,13 +71,19 @@ def capture_isolated(
         InputError: an option cannot be sent to another process.
     """
     folders = tuple(str(folder) for folder in python_path)
-    return run_isolated(
+    before = _stamp(path)
+    outcome = run_isolated(
         "parity.capture.isolated:_capture_in_child",
         _Work(backend, dict(options), folders, case, plan, os.fspath(path)),
         timeout_s=timeout_s,
         memory_limit_bytes=memory_limit_bytes,
         on_progress=on_progress,
     )
+    # The process may die when the file is done: a library that crashes while it is closed.
+    if outcome.error is not None and _stamp(path) not in (None, before):
+        with suppress(CaptureFileError):
+            mark_incomplete(path)
+    return outcome
 
 
 def capture_here(
@@ -101,6 +107,15 @@ def capture_here(
             backend.capture(case, plan, _Watched(sink, _now_and_then(on_progress)))
         _check_any(sink, backend.name)
     return sink.count
+
+
+def _stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What tells a file from the one that was there before; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from parity.store.block import RecordBlock
 from parity.store.capture import Capture, open_capture
 from parity.store.columns import Columns, SeriesInfo
+from parity.store.ending import mark_incomplete
 from parity.store.floors import RecordFloors, write_floors
 from parity.store.listing import PortSummary, port_summaries
 from parity.store.meta import CaptureMeta
@@ -21,6 +22,7 @@ __all__ = [
     "SeriesInfo",
     "SeriesView",
     "TapView",
+    "mark_incomplete",
     "open_capture",
     "port_summaries",
     "verify",

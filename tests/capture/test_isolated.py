@@ -56,7 +56,11 @@ class Candidate:
     def none(self):
         pass
 
-    silent = none
+    silent = late = none
+
+    def __del__(self):
+        if self.ending == "late":
+            os.abort()
 
     def segfault(self):
         ctypes.string_at(0)
@@ -173,6 +177,22 @@ def test_a_backend_that_cannot_be_loaded_is_an_error_and_leaves_no_file(tmp_path
     assert isinstance(outcome.error, BackendError)
     assert "no backend is named 'tourch'" in outcome.message
     assert not (tmp_path / "run.h5").exists()
+
+
+def test_a_run_that_never_began_leaves_an_earlier_capture_as_it_was(
+    ended: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    ended("none")
+    assert not capture_isolated("tourch", {}, Case("a"), TapPlan(), tmp_path / "run.h5").ok
+    check_kept(tmp_path / "run.h5", complete=True)
+
+
+def test_a_death_after_the_file_is_finished_takes_its_end_back(
+    ended: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    outcome = ended("late")
+    assert outcome.ending is Ending.CRASHED
+    check_kept(tmp_path / "run.h5")
 
 
 def test_a_file_that_cannot_be_written_is_an_error(candidate: str, tmp_path: Path) -> None:
