@@ -116,14 +116,23 @@ def report(comparison: Comparison, context: Context) -> Comparison:
             # An earlier run's report would be read as this one's.
             path.unlink(missing_ok=True)
             continue
-        why = comparison.diagnosis
-        shown = _evidence(comparison, comparison.diff, config) if kind in WITH_EVIDENCE else None
-        write_text(path, render(comparison.diff, kind, title=title, diagnosis=why, evidence=shown))
+        why, result = comparison.diagnosis, _with_problem(comparison, comparison.diff)
+        shown = _evidence(comparison, result, config) if kind in WITH_EVIDENCE else None
+        write_text(path, render(result, kind, title=title, diagnosis=why, evidence=shown))
         written[kind] = path
     if comparison.listening is not None and "html" in config.report.formats:
         written["listening"] = folder / f"{stem}-listening.png"
         _picture(comparison.listening, written["listening"])
     return replace(comparison, reports=written)
+
+
+def _with_problem(comparison: Comparison, result: DiffResult) -> DiffResult:
+    """The comparison, which says also what ended the candidate's run before its end."""
+    problem = comparison.capture.problem
+    if not problem:
+        return result
+    said = f"{comparison.candidate} did not run to its end: {problem.splitlines()[0]}"
+    return replace(result, notes=(said, *result.notes))
 
 
 def _picture(listening: Listening, path: Path) -> None:

@@ -17,6 +17,10 @@ class Toy:
     def __init__(self, *, fault="", noisy=True):
         self.name, self.fault, self.noisy = "toy", fault, noisy
 
+    def __del__(self):
+        if self.fault == "crashes late":
+            os.abort()
+
     def capabilities(self):
         return Capabilities()
 

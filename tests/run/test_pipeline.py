@@ -105,6 +105,25 @@ def test_what_a_crashed_candidate_recorded_is_compared(project: Project) -> None
     assert "scaled did not run to its end" in shown
 
 
+@pytest.mark.parametrize("fault", ["crashes", "crashes late"])
+def test_reports_of_a_crashed_candidate_say_what_ended_it(project: Project, fault: str) -> None:
+    give_fault(project(), fault)
+    (comparison,) = run(load_config(), candidates=["scaled"], cases=["case0"]).comparisons
+    said = json.loads(comparison.reports["json"].read_text())
+    assert said["outcome"] != "holds"
+    assert "scaled did not run to its end: " in said["notes"][0]
+    assert "SIGABRT" in said["notes"][0]
+    assert "SIGABRT" in comparison.reports["markdown"].read_text()
+
+
+def test_a_crash_when_all_is_recorded_is_no_parity(project: Project) -> None:
+    give_fault(project(), "crashes late")
+    (comparison,) = run(load_config(), candidates=["scaled"], cases=["case0"]).comparisons
+    assert comparison.diff is not None
+    assert comparison.diff.compared == 3
+    assert comparison.diff.outcome is Outcome.INVALID
+
+
 def test_a_reference_that_fails_stops_its_case_only(project: Project) -> None:
     file = project()
     reference = '[reference]\nbackend = "toy_subject:Toy"'
