@@ -189,9 +189,16 @@ def _with_output(
         output_error=errors[0],
         output_left=errors[-1],
         compared=len(engine.ground.locals),
-        facts={"precision": engine.ground.precision, "not_comparable": engine.uncertain},
+        facts={
+            "precision": engine.ground.precision,
+            "not_comparable": engine.uncertain,
+            "missing": sum(key.role in _MADE for key in engine.ground.candidate.missing),
+        },
     )
 
+
+# Tensors of these a candidate is expected to have.
+_MADE = (Role.OUTPUT, Role.TAP)
 
 # What telling the findings' shares apart may cost; each is a run of the whole reference.
 _SHARES_S = 150.0

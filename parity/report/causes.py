@@ -96,6 +96,7 @@ def headline(diagnosis: Diagnosis) -> str:
             return (
                 f"No fault found: {_many(diagnosis.compared, 'tensor')}, recomputed by the "
                 "reference from the candidate's own inputs, come out the same."
+                f"{_missing(diagnosis)}"
             )
         case Verdict.INCONCLUSIVE:
             return (
@@ -118,6 +119,11 @@ def _found(diagnosis: Diagnosis) -> str:
     if not 0 < sure < count:
         return f"{_many(count, 'cause')}{'' if sure else ', not sure'}"
     return f"{_many(count, 'cause')}, of which {sure} {'is' if sure == 1 else 'are'} sure"
+
+
+def _missing(diagnosis: Diagnosis) -> str:
+    count = diagnosis.facts.get("missing", 0)
+    return f" {_many(count, 'tensor')} of the reference the candidate has not." if count else ""
 
 
 def _and_the_rest(diagnosis: Diagnosis) -> str:

@@ -10,6 +10,7 @@ from torch.nn import functional
 import parity
 from parity.diagnose import Grade, Verdict, diagnose
 from parity.localize import Reference
+from parity.report.causes import headline
 from parity.tensors import Role
 
 
@@ -87,6 +88,15 @@ def test_a_faithful_port_has_no_fault(stack, x, tmp_path):
     result = found(stack, x, tmp_path, ())
     assert result.verdict is Verdict.NO_FAULT
     assert result.output_error < 1e-6
+
+
+def test_what_a_candidate_has_not_is_counted(stack, x, tmp_path):
+    result = found(stack, x, tmp_path, (), taps=("blocks.0", "blocks.1"))
+    assert result.verdict is Verdict.NO_FAULT
+    assert result.facts["missing"] > 2
+    has_not = f"{result.facts['missing']} tensors of the reference the candidate has not."
+    assert headline(result).endswith(f"come out the same. {has_not}")
+    assert found(stack, x, tmp_path, ()).facts["missing"] == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
