@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import signal
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 from datetime import date
 
 import numpy as np
@@ -55,6 +57,14 @@ BROKEN = {
 
 def recorded(sink: MemorySink) -> list[str]:
     return [str(record.key) for record in sink.records]
+
+
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Who runs the tests in the background has them, and their children, ignore interruptions."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("what", DEADLY)
