@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from parity.diffing.near import near
 from parity.errors import InputError
 from parity.metrics import digest, tensor_statistics
 from parity.store import Capture
@@ -102,7 +103,7 @@ class CaptureSource:
         self.capture = capture
         self.records: Sequence[TapRecord] = capture.records
         self.facts: Mapping[str, Any] = capture.meta.as_dict()
-        self.notes: Sequence[str] = () if capture.complete else (_incomplete(label, capture),)
+        self.notes: Sequence[str] = () if capture.complete else (_incomplete(near(label), capture),)
         self.modules: Mapping[str, int] = capture.modules
         self.remarks: Sequence[str] = _remarks(label, capture)
         self.can_calibrate = capture.complete

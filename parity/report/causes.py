@@ -123,7 +123,7 @@ def _found(diagnosis: Diagnosis) -> str:
 
 def _missing(diagnosis: Diagnosis) -> str:
     count = diagnosis.facts.get("missing", 0)
-    return f" {_many(count, 'tensor')} of the reference the candidate has not." if count else ""
+    return f" The candidate lacks {_many(count, 'tensor')} of the reference." if count else ""
 
 
 def _and_the_rest(diagnosis: Diagnosis) -> str:

@@ -94,8 +94,8 @@ def test_what_a_candidate_has_not_is_counted(stack, x, tmp_path):
     result = found(stack, x, tmp_path, (), taps=("blocks.0", "blocks.1"))
     assert result.verdict is Verdict.NO_FAULT
     assert result.facts["missing"] > 2
-    has_not = f"{result.facts['missing']} tensors of the reference the candidate has not."
-    assert headline(result).endswith(f"come out the same. {has_not}")
+    lacks = f"The candidate lacks {result.facts['missing']} tensors of the reference."
+    assert headline(result).endswith(f"come out the same. {lacks}")
     assert found(stack, x, tmp_path, ()).facts["missing"] == 0
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -271,9 +271,7 @@ def _converted(found: Search, trial: _Trial, exported: Exported, package: Path) 
     sidecar = convert_exported(
         exported, package, precision="float16", selector=lambda each: each.name not in kept
     )
-    error = trial.of_package(package, sidecar.inputs)
-    fields: Mapping[str, Any] = {name: getattr(found, name) for name in found.__slots__}
-    return Search(**{**fields, "converted": error})
+    return replace(found, converted=trial.of_package(package, sidecar.inputs))
 
 
 def search_to_text(found: Search) -> str:

@@ -97,7 +97,10 @@ def _heard(module: nn.Module, found: list[Result]) -> Iterator[None]:
 
 
 def _slots(result: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors with the slots that captures give them: the first, or only one, is the empty slot."""
+    """Tensors as torch.export flattens them, so in the order of the graph's outputs.
+
+    They have the slots that captures give them: the first, or only one, is the empty slot.
+    """
     for path, leaf in _pytree.tree_flatten_with_path(result)[0]:
         if isinstance(leaf, torch.Tensor):
             slot = ".".join(_word(part) for part in path)
