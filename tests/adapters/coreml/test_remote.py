@@ -48,7 +48,7 @@ class Service:
 def cable(monkeypatch):
     """A Mac with phones; says what coremltools did to them."""
     done = SimpleNamespace(
-        phones=[phone("Ada"), phone("Bob", "unavailable")], prepared=[], loaded=[]
+        phones=[phone("Ada"), phone("Bob", "unavailable")], prepared=[], loaded=[], loops=[]
     )
 
     async def prepare(self, credentials):
@@ -56,6 +56,7 @@ def cable(monkeypatch):
         return self
 
     async def load_on_device(device, compiled_model_path, compute_units, **options):
+        done.loops.append(asyncio.get_running_loop())
         done.loaded.append((device.name, compute_units.name))
         return Service(Path(compiled_model_path.read_text()))
 
@@ -83,6 +84,15 @@ def test_every_value_comes_from_the_device(block, cable):
     assert set(cable.loaded) == {("Ada", "CPU_ONLY")}
     assert ran.runner == "Core ML on Ada (cpuOnly)"
     assert ran.facts["framework_version"] == "iphone 18.1"
+
+
+def test_its_loop_is_closed_with_it(block, cable):
+    runner = RemoteRunner()
+    runner.run(block.package, [{"x": block.args[0].numpy()}])
+    assert not any(loop.is_closed() for loop in cable.loops)
+    del runner
+    assert cable.loops
+    assert all(loop.is_closed() for loop in cable.loops)
 
 
 def test_a_package_that_is_loaded_runs_several_steps(block, cable):

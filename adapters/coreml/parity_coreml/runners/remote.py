@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class RemoteRunner:
         self._wanted, self._team, self._batch = device, team, batch
         # One for all: coremltools' service on the device keeps the loop that it was loaded in.
         self._loop = asyncio.Runner()
+        weakref.finalize(self, self._loop.close)
         self._device: Any = None
         self.name = f"Core ML on {device or 'the connected device'} ({compute_units})"
 
