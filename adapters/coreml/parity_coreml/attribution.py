@@ -23,7 +23,7 @@ from parity_coreml.errors_of import relative_error
 from parity_coreml.exported import Exported, Node
 from parity_coreml.mil import Evaluation, Evaluator, Everywhere
 from parity_coreml.mil.values import declared_dtype, to_value
-from parity_coreml.placing import CLOSE, Values
+from parity_coreml.placing import CLOSE, Values, laid_out
 from parity_coreml.runners.protocol import Ran
 from parity_coreml.sidecar import Sidecar
 
@@ -240,7 +240,7 @@ def _side(
     # From torch's own state: one that went astray would spoil the map.
     near = evaluator.run(inputs, dict(before))
     mapped = mapped_nodes(exported, sidecar, ours, near.values)
-    laid = {name: _laid_out(ours[node.name], order) for name, (node, order) in mapped.items()}
+    laid = {name: laid_out(ours[node.name], order) for name, (node, order) in mapped.items()}
     put = _fitting(laid, near)
     held = evaluator.run(inputs, dict(before), put=put)
     kept = dict(before)
@@ -257,14 +257,6 @@ def _side(
         if isinstance(ours.get(node.name), torch.Tensor) and not _shows_something(ours[node.name])
     )
     return Side(inputs, before, ours, free, held, exact, laid, nodes, orders, nothing, astray)
-
-
-def _laid_out(value: torch.Tensor, permutation: tuple[int, ...]) -> torch.Tensor:
-    """The value of torch in the layout of the program's."""
-    plain: torch.Tensor = to_value(value)
-    if not permutation:
-        return plain
-    return plain.permute([permutation.index(axis) for axis in range(plain.ndim)])
 
 
 def _rows(
@@ -329,7 +321,7 @@ def _with_rounded_parameters(exported: Exported, side: Side, name: str) -> list[
     """What torch makes with its parameters in float16."""
     halved = _halved(side.ours, exported.constant)
     made = exported.rerun(side.nodes[name].name, halved, torch.float64)
-    return [_laid_out(made, side.orders[name])] if isinstance(made, torch.Tensor) else []
+    return [laid_out(made, side.orders[name])] if isinstance(made, torch.Tensor) else []
 
 
 def _finite(moved: torch.Tensor, made: torch.Tensor) -> float:

@@ -32,6 +32,7 @@ class Checked:
     Attributes:
         package: its path.
         precision: of the package.
+        by_values: whether the map was found by what both compute, after the conversion.
         runners: who computed the sides, reference first.
         rows: every operation, every step.
         causes: what the converter got wrong, by the value where it shows.
@@ -51,6 +52,7 @@ class Checked:
 
     package: Path
     precision: str
+    by_values: bool
     runners: tuple[str, ...]
     rows: tuple[Row, ...]
     causes: Mapping[str, Cause]
@@ -148,6 +150,7 @@ def check(
     return Checked(
         package=Path(package),
         precision=sidecar.precision,
+        by_values=sidecar.by_values,
         runners=runners,
         rows=tuple(rows),
         causes=find_causes(exported, rows, sides, evaluator, sidecar.values),

@@ -24,6 +24,8 @@ def checked_to_text(checked: Checked) -> str:
 def _lines(checked: Checked) -> Iterator[str]:
     yield _verdict(checked)
     yield f"  {checked.package.name} ({checked.precision}): {', '.join(checked.runners)}"
+    if checked.by_values:
+        yield "  converted elsewhere: what the values are was found by what both compute"
     yield ""
     yield from _export(checked)
     yield from _converter(checked)
@@ -149,6 +151,7 @@ def checked_to_dict(checked: Checked) -> dict[str, Any]:
         "holds": checked.holds,
         "package": str(checked.package),
         "precision": checked.precision,
+        "map": "by values" if checked.by_values else "by the converter",
         "runners": list(checked.runners),
         "causes": [_cause(name, cause) for name, cause in checked.causes.items()],
         "operations": [_operation(row) for row in checked.rows],

@@ -22,6 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 EXAMPLES = """\b
 Examples:
   parity coreml convert my_model:make --array x=x.npy -o model.mlpackage
+  parity coreml map my_model:make converted-elsewhere.mlpackage --array x=x.npy
   parity coreml check my_model:make model.mlpackage --array x=x.npy
   parity coreml check my_model:make model.mlpackage --array x=x.npy --repair fixed.mlpackage
   parity coreml bundle model.mlpackage --array x=x.npy -o bundle/
@@ -69,11 +70,42 @@ def convert(
     from parity_coreml.program import arguments, tensors  # noqa: PLC0415
 
     args = tensors(arguments(module, arrays))
-    sidecar = run(module, args, output, precision=precision_, target=target, prefix=prefix)
-    click.echo(f"{output}: {len(sidecar.placed)} outputs of modules have a value in the program")
+    _say_placed(
+        output, run(module, args, output, precision=precision_, target=target, prefix=prefix)
+    )
+    return 0
+
+
+@coreml.command("map")
+@click.argument("program")
+@click.argument("package", type=_PATH)
+@_arrays
+@_options
+@click.option("--prefix", default="", help="What tap paths begin with, such as mimi.decoder.")
+def map_(program: str, package: Path, prefix: str, **given: Any) -> int:
+    """Find which values of PACKAGE are which modules of PROGRAM, if it was converted elsewhere.
+
+    What computes the same numbers is the same. The map is written beside the package, as convert
+    does, and all other commands then take it.
+    """
+    module, arrays = _module(program, given)
+    from parity.cli.progress import Bar  # noqa: PLC0415
+    from parity_coreml.mapping import map_package  # noqa: PLC0415
+    from parity_coreml.program import arguments, tensors  # noqa: PLC0415
+
+    args = tensors(arguments(module, arrays))
+    with Bar(f"{package.name}: matching operations", quiet=False):
+        sidecar = map_package(module, args, package, prefix=prefix)
+    mapped, total = len(sidecar.values), len(sidecar.nodes)
+    click.echo(f"{package}: {mapped} of {total} operations of torch have a value in the program")
+    _say_placed(package, sidecar)
+    return 0
+
+
+def _say_placed(package: Path, sidecar: Any) -> None:
+    click.echo(f"{package}: {len(sidecar.placed)} outputs of modules have a value in the program")
     for each in sidecar.unplaced:
         click.echo(f"  none for {each}: {each.reason}")
-    return 0
 
 
 @coreml.command("check")

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from parity_coreml.exported import Exported, Node
+from parity_coreml.mil.values import to_value
 from parity_coreml.module_outputs import ROOT, ModuleOutput
 from parity_coreml.sidecar import Placed, Unplaced
 
-__all__ = ["CLOSE", "Values", "bits", "layout_of", "place", "values_of"]
+__all__ = ["CLOSE", "Values", "bits", "laid_out", "layout_of", "place", "values_of"]
 
 _MAX_RANK = 5
 CLOSE = 0.1  # relative error below which two layouts of one tensor are the same tensor
@@ -41,12 +42,12 @@ class Values:
         result. A pass that fuses operations names the result after the last of them; since other
         values may have that name by chance, the elements have to agree as well.
         """
-        if node.element >= 0:
-            parents = list(self.by_handle.get(node.inputs[0], ())) if node.inputs else []
+        parents = self.by_handle.get(node.inputs[0], ()) if node.element >= 0 else ()
+        if parents:
             # Before an operation with several results there may be casts of what it is given.
             results = [name for name in parents if self.kinds[name] == self.kinds[parents[-1]]]
             own = results[node.element] if node.element < len(results) else ""
-            return own, parents
+            return own, list(parents)
         made = list(reversed(self.by_handle.get(node.handle, ())))
         named = [name for name in (node.name, f"{node.name}_cast_fp16") if name in self.kinds]
         return (made[0] if made else ""), [*made[1:], *named]
@@ -202,6 +203,14 @@ def layout_of(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[tuple[int, ...]
     if fitting[best] < CLOSE:
         return (best if best != plain else ()), fitting[best]
     return ((), fitting[plain]) if plain in fitting else None
+
+
+def laid_out(value: torch.Tensor, permutation: tuple[int, ...]) -> torch.Tensor:
+    """The value of torch in the layout of the program's."""
+    plain: torch.Tensor = to_value(value)
+    if not permutation:
+        return plain
+    return plain.permute([permutation.index(axis) for axis in range(plain.ndim)])
 
 
 def _distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:

@@ -75,6 +75,7 @@ class Sidecar:
         unplaced: module outputs without one.
         states: names of the program's states -> the buffers that they are.
         versions: of what converted it.
+        by_values: whether the map was found by the numbers on both sides, after the conversion.
     """
 
     precision: str
@@ -87,6 +88,7 @@ class Sidecar:
     unplaced: tuple[Unplaced, ...] = ()
     states: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    by_values: bool = False
     format: str = _FORMAT
     version: int = _VERSION
 
@@ -115,7 +117,8 @@ def read_sidecar(package: str | Path) -> Sidecar:
         raise InputError(
             "the package has no sidecar, so nothing says which of its values is which module",
             where=str(path),
-            hint="convert the module with `parity coreml convert`, which writes one",
+            hint="`parity coreml convert` writes one; for a package that was converted elsewhere, "
+            "`parity coreml map` finds one",
         )
     return read_document(
         path, Sidecar, "a sidecar", (_FORMAT, _VERSION), "convert the package again"

@@ -75,6 +75,20 @@ def test_convert_check_repair_and_bundle(here):
     assert (here / "bundle" / "bundle.json").is_file()
 
 
+def test_a_package_without_a_map_gets_one(here):
+    converted()
+    (here / "m.parity.json").unlink()
+    given = ("small_net:Net", "m.mlpackage", "--array", "x=x.npy")
+    checking = run("coreml", "check", *given)
+    assert "parity coreml map" in str(checking.exception.hint)
+    found = run("coreml", "map", *given)
+    assert found.return_value == 0
+    assert "3 of 3 operations of torch have a value in the program" in found.output
+    assert "3 outputs of modules have a value" in found.output
+    checked = run("coreml", "check", *given)
+    assert "gelu.mode is EXACT; torch has TANH_APPROXIMATION, at 1 operation" in checked.output
+
+
 def test_precision_prints_a_selector(here):
     found = run("precision", "small_net:Net", "--array", "x=x.npy", "--target", "1e-2")
     assert found.return_value == 0

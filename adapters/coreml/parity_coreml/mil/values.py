@@ -52,26 +52,30 @@ def declared_dtype(variable: Any) -> np.dtype[Any]:
 def in_declared_type(name: str, variable: Any, given: Array) -> Array:
     """An input in the type that the program takes, if that changes no number.
 
-    torch's indices are int64, and a program's int32: those are cast. Floats are not, since the
-    module that the program comes from would not take them either.
+    torch's indices are int64, and a program's int32; a program may take float16 where torch takes
+    float32. Other floats are not cast: the module that the program comes from would not take them.
 
     Raises:
         InputError: it is of another type.
     """
     declared = declared_dtype(variable)
     whole = given.dtype.kind in "iu" and declared.kind in "iu"
-    if given.dtype == declared or given.dtype.kind == "b" or (whole and _exact(given, declared)):
+    narrower = whole or (given.dtype == np.float32 and declared == np.float16)
+    if given.dtype == declared or given.dtype.kind == "b" or (narrower and _exact(given, declared)):
         return given.astype(declared, copy=False)
     raise InputError(
         f"the program takes {declared}, got {given.dtype}"
-        + (" with numbers that it cannot hold" if whole else ""),
+        + (" with numbers that it cannot hold" if narrower else ""),
         where=name,
-        hint=f"save the array as {declared}",
+        hint=f"save the array as {declared}"
+        if whole or not narrower
+        else f"round it: save x.astype({declared.name!r}).astype({given.dtype.name!r})",
     )
 
 
 def _exact(given: Array, declared: np.dtype[Any]) -> bool:
-    return bool((given.astype(declared).astype(given.dtype) == given).all())
+    with np.errstate(over="ignore"):
+        return np.array_equal(given.astype(declared).astype(given.dtype), given, equal_nan=True)
 
 
 def to_array(value: torch.Tensor, dtype: np.dtype[Any]) -> Array:

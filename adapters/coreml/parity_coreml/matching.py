@@ -1,0 +1,343 @@
+"""Which value of a program is which operation of torch, by what both compute."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from parity_coreml.exported import Exported, Node
+from parity_coreml.mil import Evaluator, Everywhere
+from parity_coreml.placing import CLOSE, bits, laid_out, layout_of
+
+__all__ = ["Match", "match", "says_nothing"]
+
+# On torch's own inputs and in float32 an operation is this near, even with parameters in float16.
+NEAR = 2e-3
+# Of two operations that could be meant one has to be this many times nearer.
+CLEAR = 4
+# As near as this is a copy.
+EQUAL = 1e-6
+# To see past what differs, so many operations are tried at so many values each.
+_NODES, _VALUES = 4, 12
+_FEW = 4  # numbers that may agree by chance
+_COPIES = ("cast", "identity")
+
+Inputs = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a value of the program is.
+
+    Attributes:
+        node: the operation of torch that makes the same.
+        order: the axes of the program's value in the order of torch's; empty if they agree.
+    """
+
+    node: Node
+    order: tuple[int, ...] = ()
+
+
+def match(
+    exported: Exported,
+    ours: Mapping[str, Any],
+    evaluator: Evaluator,
+    inputs: Inputs,
+    state: Mapping[str, torch.Tensor],
+) -> dict[str, Match]:
+    """Match values of a program with operations of torch.
+
+    What holds the same numbers is the same. From there torch's go on in the program, so that
+    nothing upstream spoils what follows. Where that ends, at something that computes other
+    numbers, torch's are tried in the place of each value that could be it: it is the one after
+    which more of the program agrees.
+
+    Args:
+        exported: the module.
+        ours: the value of each of its operations.
+        evaluator: of the program.
+        inputs: of the program, the same, in the order of the module's.
+        state: of the program, the same.
+
+    Returns:
+        By name of the value, in the program's order.
+    """
+    search = _Search(_Torch(exported, ours), _Program(evaluator, exported, inputs), inputs, state)
+    found = search.agreed({})
+    while more := search.past_what_differs(found):
+        found = more
+    return {name: found[name] for name in search.program.order if name in found}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """Operations of torch that hold the same bits."""
+
+    nodes: tuple[Node, ...]
+    value: torch.Tensor
+    norm: float
+
+
+class _Torch:
+    """What torch computes, and how its operations hang together.
+
+    Attributes:
+        same: all tensors that an input reaches.
+        by_name: the same by the operation's name.
+    """
+
+    def __init__(self, exported: Exported, ours: Mapping[str, Any]) -> None:
+        self.exported = exported
+        self.same = tuple(_grouped(exported, ours))
+        self.by_name = {node.name: same for same in self.same for node in same.nodes}
+        self._returned = {node.name for node in exported.returned()}
+
+    def alike(self, handle: int) -> int:
+        """The first of the operations that hold the same bits as this; an input as it is."""
+        node = self.exported.nodes.get(handle)
+        return (
+            self.by_name[node.name].nodes[0].handle
+            if node and node.name in self.by_name
+            else handle
+        )
+
+    def reached(self, found: Mapping[str, Match]) -> set[int]:
+        """The operations of these matches, one for all alike."""
+        return {self.alike(each.node.handle) for each in found.values()}
+
+    def takes(self, node: Node) -> set[int]:
+        """What an operation takes, one for all alike."""
+        return set(map(self.alike, node.inputs))
+
+    def open_ends(self, reached: Collection[int]) -> list[Node]:
+        """Operations without a value that lead to more without one, in order.
+
+        First those that lead to a result; then those that nothing found depends on any more,
+        because what takes them does not show what they add.
+        """
+        takers: dict[int, list[Node]] = {}
+        leading: set[int] = set()
+        others: list[Node] = []
+        for node in reversed(self.exported.nodes.values()):
+            after = [
+                each
+                for each in takers.get(node.handle, ())
+                if self.alike(each.handle) not in reached
+            ]
+            if self.alike(node.handle) not in reached and node.name in self.by_name:
+                if node.name in self._returned or any(each.handle in leading for each in after):
+                    leading.add(node.handle)
+                elif after:
+                    others.append(node)
+            for each in node.inputs:
+                takers.setdefault(each, []).append(node)
+        first = [each for each in self.exported.nodes.values() if each.handle in leading]
+        return first[:_NODES] + others[::-1][:_NODES]
+
+
+class _Program:
+    """How the values of a program hang together.
+
+    Attributes:
+        order: of all values that some operation computes and none copies, by name.
+    """
+
+    def __init__(self, evaluator: Evaluator, exported: Exported, inputs: Inputs) -> None:
+        self.evaluator = evaluator
+        graph = exported.program.graph_module.graph
+        handles = {node.name: node.meta["debug_handle"] for node in graph.nodes}
+        #: program's inputs -> the handles of the module's
+        self.inputs = dict(zip(inputs, (handles[each] for each in exported.inputs), strict=True))
+        self.taken: dict[str, tuple[str, ...]] = {}
+        self.takers: dict[str, list[str]] = {}
+        self.order: dict[str, int] = {}
+        for operation in evaluator.operations:
+            self._read(operation)
+
+    def _read(self, operation: Any) -> None:
+        if operation.op_type == "const":
+            return
+        taken = tuple(dict.fromkeys(self._sources(operation)))
+        for variable in operation.outputs:
+            self.taken[variable.name] = taken
+            if operation.op_type not in _COPIES:
+                self.order[variable.name] = len(self.order)
+                for each in taken:
+                    self.takers.setdefault(each, []).append(variable.name)
+
+    def _sources(self, operation: Any) -> Iterator[str]:
+        """Names of what an operation takes and is no constant; of a copy, what it copies."""
+        for given in operation.inputs.values():
+            for each in given if isinstance(given, list | tuple) else (given,):
+                if each is None or (each.op is not None and each.op.op_type == "const"):
+                    continue
+                copied = each.op is not None and each.op.op_type in _COPIES
+                yield from self.taken[each.name] if copied else (each.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What lies beside a value of the program, as handles of torch's operations.
+
+    Attributes:
+        taken: what it is made of.
+        wanted: what those take that are made of it.
+    """
+
+    taken: frozenset[int]
+    wanted: frozenset[int]
+
+
+_Near = tuple[float, _Same, tuple[int, ...]]
+
+
+class _Search:
+    """Runs the program again and again, with more of torch's values in it."""
+
+    def __init__(
+        self, torchs: _Torch, program: _Program, inputs: Inputs, state: Mapping[str, torch.Tensor]
+    ) -> None:
+        self.torch, self.program = torchs, program
+        self._inputs, self._state = inputs, state
+        self._shapes = {name: each.shape for name, each in self._run({}).items()}
+
+    def agreed(self, found: Mapping[str, Match]) -> dict[str, Match]:
+        """What agrees besides, once torch's values go on in the place of what was found."""
+        found = dict(found)
+        while True:
+            made = self._run(found)
+            more = self._matches(made, found, NEAR) or self._matches(made, found, CLOSE)
+            if not more:
+                return found
+            found |= more
+
+    def past_what_differs(self, found: Mapping[str, Match]) -> dict[str, Match] | None:
+        """What agrees besides, with torch's value in the place of one that differs."""
+        reached = self.torch.reached(found)
+        tried = [
+            self.agreed({**found, name: Match(node)})
+            for node in self.torch.open_ends(reached)
+            for name in self._could_be(node, found)
+        ]
+        best = max(tried, key=lambda each: len(self.torch.reached(each)), default={})
+        # The pair itself proves nothing.
+        return best if len(self.torch.reached(best)) > len(reached) + 1 else None
+
+    def _run(self, found: Mapping[str, Match]) -> Mapping[str, torch.Tensor]:
+        values = self.torch.by_name
+        put = {
+            name: laid_out(values[each.node.name].value, each.order) for name, each in found.items()
+        }
+        precision = Everywhere("float32")
+        made = self.program.evaluator.run(
+            self._inputs, dict(self._state), put=put, precision=precision
+        )
+        return {name: each for name, each in made.values.items() if name in self.program.order}
+
+    def _matches(
+        self, made: Mapping[str, torch.Tensor], found: Mapping[str, Match], within: float
+    ) -> dict[str, Match]:
+        """Values that clearly are an operation's; beyond `NEAR` only on torch's own inputs."""
+        reached = self.torch.reached(found)
+        best: dict[int, tuple[float, str, Match]] = {}
+        copies = {}
+        for name, value in made.items():
+            known = all(
+                each in found or each in self.program.inputs for each in self.program.taken[name]
+            )
+            if name in found or (within > NEAR and not known):
+                continue
+            distance, meant = self._meant(value, self._around(name, found))
+            if meant is None or distance >= within:
+                continue
+            group = self.torch.alike(meant.node.handle)
+            if group in reached:
+                copies.update({name: meant} if distance < EQUAL else {})
+            elif group not in best or distance < best[group][0]:
+                best[group] = distance, name, meant
+        return {name: meant for _, name, meant in best.values()} | copies
+
+    def _around(self, name: str, found: Mapping[str, Match]) -> _Around:
+        program = self.program
+        taken = [program.inputs[each] for each in program.taken[name] if each in program.inputs]
+        taken += [found[each].node.handle for each in program.taken[name] if each in found]
+        takers = [found[each].node for each in program.takers.get(name, ()) if each in found]
+        wanted = [each for node in takers for each in node.inputs]
+        return _Around(
+            frozenset(map(self.torch.alike, taken)), frozenset(map(self.torch.alike, wanted))
+        )
+
+    def _meant(self, value: torch.Tensor, around: _Around) -> tuple[float, Match | None]:
+        near = list(self._near(value))
+        distance = min((each[0] for each in near), default=CLOSE)
+        meant = [each for each in near if each[0] < CLEAR * max(distance, EQUAL / CLEAR)]
+        # A transposed tensor is near its source in that one's order, and near its own operation.
+        meant = [each for each in meant if not each[2]] or meant
+        if len(meant) > 1:
+            wanted = [each for each in meant if each[1].nodes[0].handle in around.wanted]
+            meant = wanted or [each for each in meant if self._fed(each[1], around)]
+        if len(meant) != 1:
+            return distance, None
+        _, same, order = meant[0]
+        fed = self._fed(same, around)
+        if not fed and says_nothing(same.value):
+            return distance, None
+        return distance, Match((fed or same.nodes)[0], order)
+
+    def _near(self, value: torch.Tensor) -> Iterator[_Near]:
+        norm, sizes = _norm(value), sorted(value.shape)
+        for same in self.torch.same:
+            # Two norms are no farther apart than the tensors are.
+            if abs(norm - same.norm) > CLOSE * same.norm or sizes != sorted(same.value.shape):
+                continue
+            fit = layout_of(same.value, value)
+            if fit and fit[1] < CLOSE:
+                yield fit[1], same, fit[0]
+
+    def _fed(self, same: _Same, around: _Around) -> Sequence[Node]:
+        """Those of the operations that take a tensor that the value is made of, too."""
+        return [node for node in same.nodes if around.taken & self.torch.takes(node)]
+
+    def _could_be(self, node: Node, found: Mapping[str, Match]) -> Iterator[str]:
+        """Values that may stand for an operation: of its shape, after what it takes."""
+        takes, order = self.torch.takes(node), self.program.order
+        after = max(
+            (
+                order[name]
+                for name, each in found.items()
+                if self.torch.alike(each.node.handle) in takes
+            ),
+            default=-1,
+        )
+        shape = self.torch.by_name[node.name].value.shape
+        free = (
+            name
+            for name, place in order.items()
+            if place > after and name not in found and self._shapes.get(name) == shape
+        )
+        return itertools.islice(free, _VALUES)
+
+
+def _grouped(exported: Exported, ours: Mapping[str, Any]) -> Iterator[_Same]:
+    groups: dict[Any, list[Node]] = {}
+    for node in exported.nodes.values():
+        value = ours.get(node.name)
+        if isinstance(value, torch.Tensor) and value.numel() and node.name not in exported.constant:
+            groups.setdefault(bits(value), []).append(node)
+    for nodes in groups.values():
+        value = ours[nodes[0].name]
+        yield _Same(tuple(nodes), value, _norm(value))
+
+
+def says_nothing(value: torch.Tensor) -> bool:
+    """Whether many other tensors may hold the same by chance."""
+    few = value.numel() < _FEW or not value.is_floating_point()
+    return few or bool((value == value.flatten()[0]).all())
+
+
+def _norm(value: torch.Tensor) -> float:
+    return float(value.double().norm())

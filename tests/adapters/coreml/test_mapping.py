@@ -1,0 +1,211 @@
+"""Packages that were converted elsewhere: no number of torch's operations is in them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from parity.errors import InputError
+from parity_coreml.causes import Cause
+from parity_coreml.check import check
+from parity_coreml.checked_text import checked_to_dict, checked_to_text
+from parity_coreml.mapping import map_package
+from parity_coreml.package import open_package
+from parity_coreml.quiet import coremltools, quietly
+from parity_coreml.repair import repair
+from parity_coreml.sidecar import Sidecar, read_sidecar
+
+
+class Encoder(nn.Module):
+    """A convolution with a batch norm, attention, a bias that softmax does not show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.batch = nn.Conv1d(6, 8, 3, padding=1), nn.BatchNorm1d(8)
+        self.q, self.k, self.v = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.norm, self.out = nn.LayerNorm(8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = functional.silu(self.batch(self.conv(x))).transpose(1, 2)
+        weight = torch.softmax(self.q(h) @ self.k(h).transpose(1, 2) / 3, -1)
+        return h + functional.gelu(self.out(self.norm(weight @ self.v(h))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    module: nn.Module
+    x: torch.Tensor
+    package: Path
+
+
+def traced(module: nn.Module, x: torch.Tensor, package: Path, **options: Any) -> Path:
+    """Converted as many do: through TorchScript, with names of their own."""
+    ct = coremltools()
+    with quietly():
+        ct.convert(
+            torch.jit.trace(module, (x,), check_trace=False),
+            inputs=[ct.TensorType(name="given", shape=x.shape, **options.pop("input", {}))],
+            convert_to="mlprogram",
+            minimum_deployment_target=ct.target.iOS18,
+            skip_model_load=True,
+            **options,
+        ).save(str(package))
+    return package
+
+
+@pytest.fixture(scope="module", params=["float32", "float16"])
+def encoder(request, tmp_path_factory) -> Traced:
+    torch.manual_seed(0)
+    module, x = Encoder(), torch.randn(1, 6, 10)
+    nn.init.normal_(module.batch.running_mean)
+    precision = getattr(coremltools().precision, request.param.upper())
+    path = tmp_path_factory.mktemp("elsewhere") / "encoder.mlpackage"
+    return Traced(module.eval(), x, traced(module.eval(), x, path, compute_precision=precision))
+
+
+def without_map(package: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(package, folder / "elsewhere.mlpackage"))
+
+
+def by_output(sidecar: Sidecar) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {str(each): (each.value, each.permutation) for each in sidecar.placed}
+
+
+@pytest.mark.parametrize("name", ["block", "half_block", "counter"])
+def test_it_is_the_map_that_the_converter_would_have_left(name, request, tmp_path):
+    known = request.getfixturevalue(name)
+    found = map_package(known.module, known.args, without_map(known.path, tmp_path))
+    assert by_output(found) == by_output(known.sidecar)
+    assert found.unplaced == known.sidecar.unplaced
+    assert (found.inputs, found.outputs) == (known.sidecar.inputs, known.sidecar.outputs)
+    assert found.states == known.sidecar.states
+    assert found.precision == known.sidecar.precision
+
+
+def test_a_package_of_torchscript_is_checked_like_any(encoder):
+    package = without_map(encoder.package, encoder.package.parent)
+    map_package(encoder.module, (encoder.x,), package, prefix="audio")
+    checked = check(encoder.module, [(encoder.x,)], package)
+    assert checked.holds
+    assert checked.coverage.modules.left == ("audio.conv#0",)
+    assert checked.coverage.edges.compared >= 0.8 * checked.coverage.edges.total
+    assert "found by what both compute" in checked_to_text(checked)
+    assert checked_to_dict(checked)["map"] == "by values"
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["conv weight"],
+        ["query weight"],
+        ["key bias"],
+        ["last weight"],
+        ["conv weight", "key weight", "last bias"],
+    ],
+    ids=", ".join,
+)
+def test_faults_are_found_at_their_operations(encoder, tmp_path, faults):
+    package, bad = open_package(encoder.package), tmp_path / "bad.mlpackage"
+    operations = list(package.operations())
+    (conv,) = (each for each in operations if each.op_type == "conv")
+    linear = (each for each in operations if each.op_type == "linear")
+    named = {"conv": conv, **dict(zip(("query", "key", "value", "last"), linear, strict=True))}
+    causes = []
+    for name, argument in map(str.split, faults):
+        has = named[name].inputs[argument].val
+        # In another order, so that nothing after it is near torch's.
+        wrong = np.roll(has, 1, 0)
+        causes.append(Cause(named[name].name, named[name].op_type, argument, has, wrong, 0, 0))
+    repair(package, causes, bad)
+    map_package(encoder.module, (encoder.x,), bad)
+    checked = check(encoder.module, [(encoder.x,)], bad)
+    expected = {named[each.split()[0]].outputs[0].name for each in faults}
+    assert {row.value for row in checked.converter} == expected
+
+
+def test_an_input_in_half_precision_takes_what_it_can_hold(tmp_path):
+    torch.manual_seed(0)
+    module, x = nn.Linear(6, 4).eval(), torch.randn(2, 6).half().float()
+    package = traced(module, x, tmp_path / "half.mlpackage", input={"dtype": np.float16})
+    map_package(module, (x,), package)
+    assert check(module, [(x,)], package).holds
+
+
+def test_a_map_is_not_replaced(block):
+    with pytest.raises(InputError, match="has a map already") as error:
+        map_package(block.module, block.args, block.path)
+    assert "remove it" in str(error.value.hint)
+
+
+def test_without_a_map_the_way_to_one_is_named(block, tmp_path):
+    package = without_map(block.path, tmp_path)
+    with pytest.raises(InputError) as error:
+        check(block.module, [block.args], package)
+    assert "parity coreml map" in str(error.value.hint)
+
+
+def test_another_model_is_refused(encoder, tmp_path):
+    class Other(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.cumsum(-1).sin()
+
+    package = without_map(encoder.package, tmp_path)
+    with pytest.raises(InputError, match="nothing in the package computes"):
+        map_package(Other(), (encoder.x,), package)
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_other_weights_are_found_at_each_operation_that_has_them(tmp_path):
+    def make(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh()).eval()
+
+    x = torch.randn(2, 6)
+    package = traced(make(0), x, tmp_path / "old.mlpackage")
+    map_package(make(1), (x,), package)
+    checked = check(make(1), [(x,)], package)
+    assert [row.kind for row in checked.converter] == ["linear", "linear"]
+
+
+class Two(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+
+class Both(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x + 1, x * 2
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "says"),
+    [
+        (Two(), 2, "takes given, and the module x, y"),
+        (Both(), 1, "returns 1 values, and the module 2"),
+    ],
+)
+def test_inputs_and_outputs_have_to_be_the_modules(encoder, tmp_path, module, given, says):
+    with pytest.raises(InputError, match=says):
+        map_package(module, (encoder.x,) * given, without_map(encoder.package, tmp_path))
+
+
+def test_states_have_to_be_the_modules(counter, tmp_path):
+    class Stateless(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, 0] * 2
+
+    with pytest.raises(InputError, match=r"keeps cache \[1, 4, 8\], and the module no states"):
+        map_package(Stateless(), counter.args, without_map(counter.path, tmp_path))
+
+
+def test_what_was_written_can_be_read(block, tmp_path):
+    package = without_map(block.path, tmp_path)
+    assert map_package(block.module, block.args, package) == read_sidecar(package)
