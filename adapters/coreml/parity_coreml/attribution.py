@@ -91,7 +91,7 @@ class Row:
     @property
     def by_precision(self) -> bool:
         """Whether the declared precision breaks what is right in float32, as an overflow does."""
-        within = self.rounded <= FACTOR * self.rounded_floor
+        within = self.rounded <= FACTOR * self.rounded_floor + CONSTANTS * self.constants
         return not within and not self.by_converter
 
     @property

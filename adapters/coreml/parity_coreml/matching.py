@@ -110,8 +110,10 @@ class _Torch:
         return {self.alike(each.node.handle) for each in found.values()}
 
     def takes(self, node: Node) -> set[int]:
-        """What an operation takes, one for all alike."""
-        return set(map(self.alike, node.inputs))
+        """What an operation takes, one for all alike; of several results, what made them takes."""
+        nodes = self.exported.nodes
+        several = [nodes[each] for each in node.inputs if node.element >= 0 and each in nodes]
+        return {self.alike(each) for one in several or [node] for each in one.inputs}
 
     def open_ends(self, reached: Collection[int]) -> list[Node]:
         """Operations without a value that lead to more without one, in order.
@@ -159,7 +161,7 @@ class _Program:
             self._read(operation)
 
     def _read(self, operation: Any) -> None:
-        if operation.op_type == "const":
+        if _is_constant(operation):
             return
         taken = tuple(dict.fromkeys(self._sources(operation)))
         for variable in operation.outputs:
@@ -173,7 +175,7 @@ class _Program:
         """Names of what an operation takes and is no constant; of a copy, what it copies."""
         for given in operation.inputs.values():
             for each in given if isinstance(given, list | tuple) else (given,):
-                if each is None or (each.op is not None and each.op.op_type == "const"):
+                if each is None or (each.op is not None and _is_constant(each.op)):
                     continue
                 copied = each.op is not None and each.op.op_type in _COPIES
                 yield from self.taken[each.name] if copied else (each.name,)
@@ -210,7 +212,11 @@ class _Search:
         found = dict(found)
         while True:
             made = self._run(found)
-            more = self._matches(made, found, NEAR) or self._matches(made, found, CLOSE)
+            more = (
+                self._matches(made, found, NEAR, certain=True)
+                or self._matches(made, found, NEAR)
+                or self._matches(made, found, CLOSE)
+            )
             if not more:
                 return found
             found |= more
@@ -239,9 +245,18 @@ class _Search:
         return {name: each for name, each in made.values.items() if name in self.program.order}
 
     def _matches(
-        self, made: Mapping[str, torch.Tensor], found: Mapping[str, Match], within: float
+        self,
+        made: Mapping[str, torch.Tensor],
+        found: Mapping[str, Match],
+        within: float,
+        *,
+        certain: bool = False,
     ) -> dict[str, Match]:
-        """Values that clearly are an operation's; beyond `NEAR` only on torch's own inputs."""
+        """Values that clearly are an operation's; beyond `NEAR` only on torch's own inputs.
+
+        If certain, what a value is made of does not decide between two operations: the one that it
+        is not may be folded into the other.
+        """
         reached = self.torch.reached(found)
         best: dict[int, tuple[float, str, Match]] = {}
         copies = {}
@@ -251,7 +266,13 @@ class _Search:
             )
             if name in found or (within > NEAR and not known):
                 continue
-            distance, meant = self._meant(value, self._around(name, found))
+            after = [
+                made[each]
+                for each in self.program.takers.get(name, ())
+                if each in made and each not in found
+            ]
+            folded = None if certain else after
+            distance, meant = self._meant(value, self._around(name, found), folded)
             if meant is None or distance >= within:
                 continue
             group = self.torch.alike(meant.node.handle)
@@ -271,7 +292,9 @@ class _Search:
             frozenset(map(self.torch.alike, taken)), frozenset(map(self.torch.alike, wanted))
         )
 
-    def _meant(self, value: torch.Tensor, around: _Around) -> tuple[float, Match | None]:
+    def _meant(
+        self, value: torch.Tensor, around: _Around, after: Sequence[torch.Tensor] | None
+    ) -> tuple[float, Match | None]:
         near = list(self._near(value))
         distance = min((each[0] for each in near), default=CLOSE)
         meant = [each for each in near if each[0] < CLEAR * max(distance, EQUAL / CLEAR)]
@@ -279,14 +302,33 @@ class _Search:
         meant = [each for each in meant if not each[2]] or meant
         if len(meant) > 1:
             wanted = [each for each in meant if each[1].nodes[0].handle in around.wanted]
-            meant = wanted or [each for each in meant if self._fed(each[1], around)]
+            meant = wanted or ([] if after is None else self._folded(meant, around, after))
         if len(meant) != 1:
             return distance, None
         _, same, order = meant[0]
-        fed = self._fed(same, around)
-        if not fed and says_nothing(same.value):
+        nodes = self._fed(same, around)
+        if not nodes and says_nothing(same.value):
             return distance, None
-        return distance, Match((fed or same.nodes)[0], order)
+        return distance, Match((nodes or same.nodes)[0], order)
+
+    def _folded(
+        self, near: Sequence[_Near], around: _Around, after: Sequence[torch.Tensor]
+    ) -> list[_Near]:
+        """Of several in a row that are nearly the same the first, or the last if it stands alone.
+
+        A batch norm is folded into the convolution before it.
+        """
+        row = [each for each in near if self._fed(each[1], around)]
+        if len(row) != 1:
+            return []
+        meant = {id(same) for _, same, _ in near}
+        if any(id(same) in meant for value in after for _, same, _ in self._near(value)):
+            return row
+        for each in near:
+            last = row[-1][1].nodes[0].handle
+            if any(last in self.torch.takes(node) for node in each[1].nodes):
+                row.append(each)
+        return row[-1:]
 
     def _near(self, value: torch.Tensor) -> Iterator[_Near]:
         norm, sizes = _norm(value), sorted(value.shape)
@@ -320,6 +362,12 @@ class _Search:
             if place > after and name not in found and self._shapes.get(name) == shape
         )
         return itertools.islice(free, _VALUES)
+
+
+def _is_constant(operation: Any) -> bool:
+    # Weights that were compressed are unpacked by operations.
+    kind: str = operation.op_type
+    return kind == "const" or kind.startswith("constexpr_")
 
 
 def _grouped(exported: Exported, ours: Mapping[str, Any]) -> Iterator[_Same]:

@@ -120,6 +120,8 @@ def place(
         found = list(finder.nodes(output))
         match = next(_matches(output.value, found, values, theirs), None)
         if match is None:
+            match = next(_matches(output.value, finder.turned(output), values, theirs), None)
+        if match is None:
             reason = _reason(found)
             unplaced.append(Unplaced(path, reason, output.slot, output.call))
             continue
@@ -152,6 +154,15 @@ class _Finder:
         yield from (node for node in reversed(same) if output.path not in node.modules)
         if not same and output.value.is_floating_point():
             yield from self._near(output)
+
+    def turned(self, output: ModuleOutput) -> Iterator[Node]:
+        """Those with the output's elements along other axes: transpositions may have cancelled."""
+        sizes = sorted(output.value.shape)
+        for node, value in reversed(self._values):
+            if sorted(value.shape) == sizes and value.dtype == output.value.dtype:
+                fit = layout_of(output.value, value)
+                if fit and fit[0] and fit[1] < NEAR:
+                    yield node
 
     def _near(self, output: ModuleOutput) -> Iterator[Node]:
         alike = (

@@ -23,6 +23,8 @@ from parity_coreml.quiet import coremltools, quietly
 from parity_coreml.repair import repair
 from parity_coreml.sidecar import Sidecar, read_sidecar
 
+FLOAT32 = coremltools().precision.FLOAT32
+
 
 class Encoder(nn.Module):
     """A convolution with a batch norm, attention, a bias that softmax does not show."""
@@ -129,6 +131,76 @@ def test_faults_are_found_at_their_operations(encoder, tmp_path, faults):
     checked = check(encoder.module, [(encoder.x,)], bad)
     expected = {named[each.split()[0]].outputs[0].name for each in faults}
     assert {row.value for row in checked.converter} == expected
+
+
+@pytest.fixture(scope="module", params=["linear", "palette", "pruned"])
+def compressed(request, tmp_path_factory) -> Traced:
+    from coremltools.optimize import coreml as cto
+
+    torch.manual_seed(0)
+    module, x = Encoder().eval(), torch.randn(1, 6, 10)
+    folder = tmp_path_factory.mktemp("compressed")
+    plain = traced(module, x, folder / "plain.mlpackage", compute_precision=FLOAT32)
+    method, options = {
+        "linear": (cto.linear_quantize_weights, cto.OpLinearQuantizerConfig(weight_threshold=10)),
+        "palette": (
+            cto.palettize_weights,
+            cto.OpPalettizerConfig(mode="uniform", nbits=6, weight_threshold=10),
+        ),
+        "pruned": (
+            cto.prune_weights,
+            cto.OpMagnitudePrunerConfig(target_sparsity=0.1, weight_threshold=10),
+        ),
+    }[request.param]
+    with quietly():
+        smaller = method(open_package(plain).model, cto.OptimizationConfig(global_config=options))
+        smaller.save(str(folder / "encoder.mlpackage"))
+    return Traced(module, x, folder / "encoder.mlpackage")
+
+
+def test_weights_that_were_compressed_are_no_fault(compressed, tmp_path):
+    package = without_map(compressed.package, tmp_path)
+    map_package(compressed.module, (compressed.x,), package)
+    checked = check(compressed.module, [(compressed.x,)], package)
+    assert max(checked.outputs.values()) > 1e-4
+    assert checked.holds
+    assert checked.coverage.modules.left == ("conv#0",)
+    worst = max(checked.rows, key=lambda row: row.local)
+    assert worst.local > 100 * worst.floor
+
+
+def test_a_fault_among_compressed_weights_is_found(compressed, tmp_path):
+    package, bad = open_package(compressed.package), tmp_path / "bad.mlpackage"
+    (norm,) = (each for each in package.operations() if each.op_type == "layer_norm")
+    repair(package, [Cause(norm.name, norm.op_type, "epsilon", None, 0.1, 0, 0)], bad)
+    map_package(compressed.module, (compressed.x,), bad)
+    checked = check(compressed.module, [(compressed.x,)], bad)
+    assert [row.value for row in checked.converter] == [norm.outputs[0].name]
+    assert {cause.argument for cause in checked.causes.values()} == {"epsilon"}
+
+
+class Loop(nn.Module):
+    """What TorchScript turns into one operation and into a loop, and torch.export into steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = nn.LSTM(8, 6, batch_first=True, bidirectional=True)
+        self.gated, self.last = nn.GRU(12, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.gated(self.both(x)[0])[0])
+
+
+@pytest.mark.parametrize("precision", ["FLOAT32", "FLOAT16"])
+def test_recurrent_layers_are_seen_as_a_whole(tmp_path, precision):
+    torch.manual_seed(0)
+    module, x = Loop().eval(), torch.randn(1, 5, 8)
+    compute = getattr(coremltools().precision, precision)
+    package = traced(module, x, tmp_path / "loop.mlpackage", compute_precision=compute)
+    sidecar = map_package(module, (x,), package)
+    placed = {str(each): each.permutation for each in sidecar.placed}
+    assert placed == {"both#0": (1, 0, 2), "gated#0": (), "last#0": (), "(root)#0": ()}
+    assert check(module, [(x,)], package).holds
 
 
 def test_an_input_in_half_precision_takes_what_it_can_hold(tmp_path):
