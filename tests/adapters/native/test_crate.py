@@ -12,7 +12,7 @@ from fixtures.pocket_tts.native import built_library
 from parity.backends import MemorySink
 from parity.backends.conformance import BackendConformance, Subject
 from parity.errors import BackendError, InputError
-from parity.tensors import Case, TapPlan, TensorSpec
+from parity.tensors import Case, Role, TapKey, TapPlan, TensorSpec
 from parity_native.backend import NativeBackend
 
 
@@ -53,6 +53,15 @@ def test_phases_and_steps_come_through(example, case):
     assert [(d.distribution, d.phase, d.values.shape) for d in sink.draws] == [
         ("uniform", "steps", (1,))
     ] * 2
+
+
+def test_nothing_is_put_in_the_place_of_what_is_only_recorded(example, case):
+    sink = MemorySink()
+    backend = NativeBackend(library=example, isolate=False)
+    key = TapKey("(root)", Role.OUTPUT, "1", "steps", 0)
+    with pytest.raises(InputError, match="cannot replace this tap"):
+        backend.capture_injected(case, TapPlan(), sink, {key: np.zeros(2, np.bool_)})
+    assert key not in {record.key for record in sink.records}
 
 
 def test_a_panic_is_reported_with_its_message(example, case):

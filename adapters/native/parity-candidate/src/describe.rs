@@ -48,8 +48,8 @@ impl Description {
         self
     }
 
-    /// It goes on with what a tap puts in a tensor's place: it uses [`Tap::pass`](crate::Tap::pass)
-    /// wherever it names a tensor.
+    /// It goes on with what a tap puts in a tensor's place: it uses [`Tap::pass`](crate::Tap::pass).
+    /// Where it uses [`Tap::record`](crate::Tap::record), a replacement is refused.
     #[must_use]
     pub fn inject(mut self) -> Self {
         self.inject = true;

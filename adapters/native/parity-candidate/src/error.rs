@@ -23,6 +23,15 @@ impl Error {
     pub fn failed(reason: impl fmt::Display) -> Self {
         Self::Failed(reason.to_string())
     }
+
+    /// The same, saying at which tap.
+    #[cfg(feature = "capture")]
+    pub(crate) fn at(self, path: &str) -> Self {
+        match self {
+            Self::Failed(reason) => Self::Failed(format!("{path}: {reason}")),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {

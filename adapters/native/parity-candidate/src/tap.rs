@@ -57,7 +57,7 @@ impl<'a> Tap<'a> {
         }
     }
 
-    /// Name a tensor.
+    /// Name a tensor, which nothing can be put in the place of.
     ///
     /// # Errors
     ///
@@ -69,7 +69,10 @@ impl<'a> Tap<'a> {
         if let Some(listener) = &self.listener {
             let point = point.into();
             if listener.wants(point)? {
-                tensor.view(|view| self.hand_over(listener, point, view, |_| Ok(())).map(drop))?;
+                let nothing = None::<fn(&[u8]) -> Result<()>>;
+                tensor
+                    .view(|view| self.hand_over(listener, point, view, nothing).map(drop))
+                    .map_err(|error| error.at(point.path))?;
             }
         }
         #[cfg(not(feature = "capture"))]
@@ -89,10 +92,9 @@ impl<'a> Tap<'a> {
         if let Some(listener) = &self.listener {
             let point = point.into();
             if listener.wants(point)? {
-                let found = tensor.view(|view| {
-                    self.hand_over(listener, point, view, |bytes| tensor.replaced(bytes))
-                })?;
-                return Ok(found.unwrap_or(tensor));
+                let put = Some(|bytes: &[u8]| tensor.replaced(bytes));
+                let found = tensor.view(|view| self.hand_over(listener, point, view, put));
+                return Ok(found.map_err(|error| error.at(point.path))?.unwrap_or(tensor));
             }
         }
         #[cfg(not(feature = "capture"))]
@@ -109,7 +111,9 @@ impl<'a> Tap<'a> {
     pub fn noise<T: Record>(&self, distribution: &str, values: &T) -> Result<()> {
         #[cfg(feature = "capture")]
         if let Some(listener) = &self.listener {
-            values.view(|view| listener.draw(distribution, &self.phase.borrow(), view))?;
+            values
+                .view(|view| listener.draw(distribution, &self.phase.borrow(), view))
+                .map_err(|error| error.at(distribution))?;
         }
         #[cfg(not(feature = "capture"))]
         let _ = (distribution, values);
@@ -148,7 +152,7 @@ mod on {
     use std::cell::{Cell, RefCell};
     use std::collections::HashMap;
     use std::ffi::{CString, c_void};
-    use std::ptr::null;
+    use std::ptr::{null, null_mut};
 
     use super::Tap;
     use crate::abi::{self, OnTap, TapCall};
@@ -196,8 +200,7 @@ mod on {
             }
             let name = text(point.path)?;
             let tensor = abi::Tensor { name: name.as_ptr(), ..empty() };
-            let answer =
-                self.call(&TapCall { tensor, ..quiet(abi::ASK, point.role) }, &mut empty());
+            let answer = self.call(&TapCall { tensor, ..quiet(abi::ASK, point.role) }, null_mut());
             let known = answer? != abi::SKIP;
             self.wanted.borrow_mut().entry(point.path.to_owned()).or_default()[role] = Some(known);
             Ok(known)
@@ -208,11 +211,11 @@ mod on {
             lend(view, name.as_ptr(), |tensor| {
                 let call =
                     TapCall { tensor, phase: phase.as_ptr(), ..quiet(abi::NOISE, Role::Tap) };
-                self.call(&call, &mut empty()).map(drop)
+                self.call(&call, null_mut()).map(drop)
             })
         }
 
-        fn call(&self, call: &TapCall, replacement: &mut abi::Tensor) -> Result<i32> {
+        fn call(&self, call: &TapCall, replacement: *mut abi::Tensor) -> Result<i32> {
             // SAFETY: the header promises that function and context are good during the run, and
             // everything that `call` points to outlives this line.
             let answer = unsafe { (self.on_tap)(self.ctx, call, replacement) };
@@ -226,13 +229,14 @@ mod on {
             Self { listener: on_tap.map(far), ..Self::none() }
         }
 
-        /// Hand a tensor over; what `put` makes of the replacement, if there is one.
+        /// Hand a tensor over; what `put` makes of the replacement, if there is one. Without `put`
+        /// there is no place for one, so that parity refuses to replace instead of believing it did.
         pub(super) fn hand_over<R>(
             &self,
             listener: &Listener<'_>,
             point: Point<'_>,
             view: View<'_>,
-            put: impl FnOnce(&[u8]) -> Result<R>,
+            put: Option<impl FnOnce(&[u8]) -> Result<R>>,
         ) -> Result<Option<R>> {
             let listener = match listener {
                 Listener::Far(far) => far,
@@ -254,10 +258,14 @@ mod on {
                     step: Cell::get(&self.step),
                     ..quiet(abi::TENSOR, point.role)
                 };
-                if listener.call(&call, &mut replacement)? != abi::REPLACE {
-                    return Ok(None);
+                let place = if put.is_some() { &raw mut replacement } else { null_mut() };
+                let answer = listener.call(&call, place)?;
+                match put {
+                    Some(put) if answer == abi::REPLACE => {
+                        put(bytes_of(&replacement, &call.tensor)?).map(Some)
+                    }
+                    _ => Ok(None),
                 }
-                put(bytes_of(&replacement, &call.tensor)?).map(Some)
             })
         }
     }

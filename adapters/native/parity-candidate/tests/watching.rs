@@ -93,6 +93,16 @@ fn a_replacement_of_another_length_is_refused() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_said_with_its_name() {
+    let torn = Values { values: vec![1u8, 2], shape: vec![3] };
+    watched(|tap| {
+        for error in [tap.record("torn", &torn), tap.pass("torn", torn.clone()).map(drop)] {
+            assert!(error.unwrap_err().to_string().starts_with("torn: 2 elements do not make"));
+        }
+    });
+}
+
+#[test]
 fn a_tap_of_nobody_hands_tensors_back() {
     let given = bytes(vec![7]);
     assert_eq!(Tap::none().pass("a", given.clone()).unwrap(), given);
