@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.backends import Capabilities, CaptureSink
+from parity.backends import Capabilities, CaptureSink, MemorySink
 from parity.backends.conformance import (
     CHECKS,
     BackendConformance,
@@ -451,6 +451,26 @@ def test_what_does_not_apply_is_skipped_and_says_why() -> None:
     assert results["seed_matters"].detail == "the run draws nothing"
     with pytest.raises(Inapplicable, match="the run draws nothing"):
         BY_NAME["seed_matters"].run(Subject(Bare, Case("bare")))
+
+
+class OnATapeOnly(Loop):
+    def draw(self, case, number, sink):
+        if case.noise is None:
+            raise InputError("there is no generator here")
+        return super().draw(case, number, sink)
+
+
+def test_a_port_need_not_have_a_generator() -> None:
+    sink = MemorySink()
+    Loop().capture(CASE, sink.plan, sink)
+    taped = CASE.with_noise(tuple(sink.draws))
+    subject = replace(fresh(OnATapeOnly), case=taped)
+    results = {result.check.name: result for result in examine(subject)}
+    assert Status.FAILED not in {result.status for result in results.values()}
+    assert results["seed_matters"].detail == "it runs on a tape only: there is no generator here"
+    assert results["uses_the_tape"].status is Status.PASSED
+    with pytest.raises(InputError, match="no generator"):
+        BY_NAME["seed_matters"].run(fresh(OnATapeOnly))
 
 
 class Explosive(Loop):
