@@ -73,7 +73,10 @@ class Ground:
     def precision(self) -> str:
         """In which the candidate computes, as its tensors show."""
         keys = [tap.key for tap in self.tape.taps if tap.key in self.candidate][:64]
-        found = candidate_precision(self.candidate.tensor(key) for key in keys)
+        floats = [t for t in map(self.candidate.tensor, keys) if t.is_floating_point()]
+        # A model in float32 may cast a few tensors to half precision: they do not speak for it.
+        wide = [tensor for tensor in floats if tensor.dtype.itemsize >= 4]
+        found = candidate_precision(wide if 2 * len(wide) > len(floats) else floats)
         return str(found).removeprefix("torch.")
 
     def segment(

@@ -106,6 +106,26 @@ def test_nor_has_one_in_half_precision(stack, x, tmp_path, dtype):
     assert result.facts["precision"] == str(dtype).removeprefix("torch.")
 
 
+class Rounded(nn.Module):
+    def __init__(self, stack) -> None:
+        super().__init__()
+        self.stack, self.rounded = stack, nn.Identity()
+
+    def forward(self, x):
+        y = self.stack(x)
+        self.rounded(y.bfloat16())
+        return y
+
+
+def test_one_cast_does_not_make_a_port_one_in_half_precision(stack, x, tmp_path):
+    model = Rounded(stack)
+    with torch.no_grad(), parity.record(tmp_path / "port.h5", model):
+        model(x)
+    result = diagnose(Reference.of_module(model, x), tmp_path / "port.h5")
+    assert result.verdict is Verdict.NO_FAULT
+    assert result.facts["precision"] == "float32"
+
+
 def test_three_faults_at_once_are_named_with_their_places(stack, x, tmp_path):
     result = found(stack, x, tmp_path, ("gelu", "eps", "skip"))
     named = {(f.cause, f.site.path): f for f in result.findings}
