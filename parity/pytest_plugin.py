@@ -69,12 +69,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Tests from a `parity.toml` that is named on the command line, or collected by setting."""
-    if file_path.name != "parity.toml":
+    """Tests from a .toml file named on the command line, or a `parity.toml` met, by setting."""
+    if file_path.suffix != ".toml":
         return None
     config = parent.config
     wanted = config.option.parity or config.getini("parity_collect")
-    if not wanted and not parent.session.isinitpath(file_path):
+    met = wanted and file_path.name == "parity.toml"
+    if not met and not parent.session.isinitpath(file_path):
         return None
     from parity.testing.items import ParityToml  # noqa: PLC0415 - only when asked for
 

@@ -200,7 +200,8 @@ class ParityItem(pytest.Item):
     def _commands(self, comparison: Comparison) -> tuple[str, ...]:
         files = comparison.reference.path, comparison.capture.path
         pair = " ".join(shlex.quote(str(file)) for file in files)
-        where = f" --config {shlex.quote(str(self.path))}" if self.path.parent != Path.cwd() else ""
+        found = self.path == Path.cwd() / "parity.toml"
+        where = "" if found else f" --config {shlex.quote(str(self.path))}"
         name, case = shlex.quote(comparison.candidate), shlex.quote(comparison.case)
         return (
             f"parity run {name} --case {case}{where}",

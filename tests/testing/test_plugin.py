@@ -267,6 +267,17 @@ def test_a_failing_layer_is_a_failing_test_with_a_name(pytester: pytest.Pytester
     run(pytester, "parity.toml").assert_outcomes(passed=8)
 
 
+def test_a_configuration_of_any_name_is_taken_when_it_is_named(pytester: pytest.Pytester) -> None:
+    project(pytester, "")
+    run(pytester, "parity.toml", "--parity-create")
+    project(pytester, "scale")
+    (pytester.path / "parity.toml").rename(pytester.path / "other.toml")
+    run(pytester, "--parity", "--parity-items=case").assert_outcomes()
+    found = run(pytester, "other.toml", "--parity-items=case", "--parity-case=one")
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*parity run port --case one --config */other.toml*"])
+
+
 def test_what_is_listed_is_an_expected_failure(pytester: pytest.Pytester) -> None:
     listed = """
         [[gate.expected]]
