@@ -115,7 +115,7 @@ def record_isolated(
         return 0
     records = _kept(request.output, begun)
     _say(request, _summary(outcome, records))
-    raise _with_remains(outcome.error, request.output, records)
+    raise _with_remains(outcome.error, request.output, records, echoed=bool(outcome.output))
 
 
 def _kept(path: Path, begun_ns: int) -> int:
@@ -157,8 +157,14 @@ def _say(request: Request, summary: dict[str, Any]) -> None:
         click.echo(summary["output"], err=True, nl=False)
 
 
-def _with_remains(error: ParityError, output: Path, records: int) -> ParityError:
+def _with_remains(
+    error: ParityError, output: Path, records: int, *, echoed: bool = False
+) -> ParityError:
     if not records:
         return error
     kept = f"the {records:,} tensors recorded until then are in {output}"
-    return type(error)(f"{error.what}; {kept}", where=error.where, hint=f"parity show {output}")
+    hint = f"parity show {output}"
+    # Last words, which have several lines, were printed already if they are this process's own.
+    if error.hint and not (echoed and "\n" in error.hint):
+        hint = f"{hint}; {error.hint}"
+    return type(error)(f"{error.what}; {kept}", where=error.where, hint=hint)

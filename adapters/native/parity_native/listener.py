@@ -104,6 +104,11 @@ class Listener:
             return abi.ANSWER_CONTINUE if wanted else abi.ANSWER_SKIP
         if given.kind != abi.KIND_TENSOR:
             raise BackendError(f"the candidate used the unknown kind {given.kind}", where=path)
+        if given.step < -1:
+            raise BackendError(
+                f"the candidate used the step {given.step}; steps count from 0, -1 is none",
+                where=path,
+            )
         return self._take(given, path, role, replacement) if wanted else abi.ANSWER_CONTINUE
 
     def _wants(self, path: str, role: Role) -> bool:

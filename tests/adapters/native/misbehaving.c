@@ -119,6 +119,7 @@ int32_t parity_run(parity_candidate *candidate, const parity_tensor *inputs, siz
     if (strcmp(what, "dtype") == 0) t->dtype = 99;
     if (strcmp(what, "role") == 0) tap.role = 99;
     if (strcmp(what, "kind") == 0) tap.kind = 99;
+    if (strcmp(what, "step") == 0) tap.step = -7;
     if (strcmp(what, "null_name") == 0) t->name = NULL;
     if (strcmp(what, "not_utf8") == 0) t->name = "\xff\xfe";
     if (strcmp(what, "dangling_name") == 0) t->name = (const char *)16;

@@ -50,6 +50,7 @@ BROKEN = {
     "dtype": "second: .* unknown element type 99",
     "role": "second: .* unknown role 99",
     "kind": "second: .* unknown kind 99",
+    "step": "second: .* used the step -7; steps count from 0",
     "null_name": "without a name",
     "not_utf8": "a name is not UTF-8",
 }
@@ -238,10 +239,21 @@ def test_a_crash_in_the_command_line_leaves_a_capture_and_status_2(
             ["capture", "--backend", "native", "--option", f"library={misbehaving}",
              "--option", "do=segfault", "--option", f"isolate={isolate}", "-o", str(path)]
         )  # fmt: skip
-    assert "SIGSEGV" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "SIGSEGV" in err
+    assert err.count("Fatal Python error") == 1  # its last words, whichever process heard them
     with open_capture(path) as capture:
         assert not capture.complete
         assert capture["first"].output[0].tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_the_command_line_says_where_the_contract_stands(misbehaving, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(
+            ["capture", "--backend", "native", "--option", f"library={misbehaving}",
+             "--option", "do=null_data", "-o", str(tmp_path / "broken.h5")]
+        )  # fmt: skip
+    assert "broken.h5; see parity_tensor in" in capsys.readouterr().err
 
 
 def test_options_that_cannot_be_used(misbehaving):
