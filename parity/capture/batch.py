@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.capture.port import Port, Stack, Waiting
+from parity.errors import InputError
 from parity.metrics import digests, statistics_columns
 from parity.store.block import RecordBlock
 from parity.tensors import TensorSpec, Tier
@@ -58,18 +59,29 @@ class Batch:
             self.flush()
 
     def flush(self) -> None:
-        """Write out everything that waits."""
+        """Write out everything that waits.
+
+        Raises:
+            InputError: some of it cannot be stored; all the rest is.
+        """
         dirty, self._dirty = self._dirty, []
         self._bytes = 0
+        refused: list[InputError] = []
         for stacks in _by_spec(dirty).values():
             statistics = _statistics(stacks)
             first = 0
             for stack in stacks:
                 rows = slice(first, first + len(stack.waiting))
-                self._write(_block(stack, {name: c[rows] for name, c in statistics.items()}))
+                block = _block(stack, {name: c[rows] for name, c in statistics.items()})
                 stack.clear()
                 first = rows.stop
+                try:
+                    self._write(block)
+                except InputError as error:
+                    refused.append(error)
         self._deadline = monotonic() + LATEST_SECONDS
+        if refused:
+            raise refused[0]
 
 
 def _by_spec(stacks: list[Stack]) -> dict[TensorSpec, list[Stack]]:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from parity.capture import StoreSink, batch
 from parity.capture.batch import SMALL_BYTES
+from parity.errors import InputError
 from parity.metrics import digest, tensor_statistics
-from parity.store import RecordBlock
+from parity.store import CaptureWriter, RecordBlock, open_capture
 from parity.tensors import NoiseDraw, Role, TapKey, TapPlan, TapRecord, Tier
 
 
@@ -168,6 +169,17 @@ def test_many_taps_and_many_calls_cross_the_batch(writer, monkeypatch) -> None:
     sink.flush()
     assert len(writer.rows) == 20_000
     assert writer.rows["t3:tap#100"][1] == 703
+
+
+def test_what_cannot_be_stored_does_not_take_along_what_waits_beside_it(tmp_path) -> None:
+    with CaptureWriter(tmp_path / "run.h5") as file:
+        sink = StoreSink(file)
+        for name in ("before", "x" * 5000, "after"):
+            sink.record(name, np.ones(3))
+        with pytest.raises(InputError, match="more than 4096 bytes"):
+            sink.flush()
+    with open_capture(tmp_path / "run.h5") as capture:
+        assert set(capture.paths) == {"before", "after"}
 
 
 def test_threads_share_the_sink(writer) -> None:
