@@ -114,7 +114,12 @@ def _ranked(reference: Shapes, candidate: Shapes, *, permuted: bool) -> dict[int
 
 @lru_cache(maxsize=4096)
 def overlap(
-    reference: Shapes, candidate: Shapes, *, permuted: bool = True, summed: bool = True
+    reference: Shapes,
+    candidate: Shapes,
+    *,
+    permuted: bool = True,
+    summed: bool = True,
+    doubtful: bool = False,
 ) -> tuple[Joined, ...]:
     """The ways in which equally long calls of one side overlap to the fewer calls of the other.
 
@@ -126,6 +131,8 @@ def overlap(
         candidate: shapes of its calls, in order.
         permuted: whether the order of axes may differ.
         summed: whether they are added up.
+        doubtful: look instead for those that could as well be a few calls less, end to end, so
+            that values must decide.
     """
     if len(reference) == len(candidate):
         return ()
@@ -134,7 +141,7 @@ def overlap(
         found = [
             replace(option, stride=stride, summed=summed)
             for option in ranked[rank]
-            if (stride := _stride(option))
+            if (stride := _stride(option)) and _could_be_fewer(option) is doubtful
         ]
         if found:
             return tuple(found)
@@ -152,10 +159,14 @@ def _stride(option: Joined) -> int:
         return 0
     if any(frame < length or (frame - length) % stride for frame in frames):
         return 0
-    # Blocks that are a few whole pieces shorter are blocks of fewer pieces.
-    fewer = count - sum(frames) // length
-    even = all(frame % length == 0 for frame in frames)
-    return 0 if even and fewer <= MAX_FEWER else stride
+    return stride
+
+
+def _could_be_fewer(option: Joined) -> bool:
+    """Whether the frames are as long as a few pieces less, laid end to end."""
+    length = option.pieces[0]
+    fewer = len(option.pieces) - sum(option.frames) // length
+    return all(frame % length == 0 for frame in option.frames) and fewer <= MAX_FEWER
 
 
 def _covers(option: Joined, *, partial: bool) -> bool:

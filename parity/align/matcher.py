@@ -106,7 +106,8 @@ class Matcher:
             self._shifted.setdefault(key, []).append((reference, candidate))
         elif ways := (
             overlap(*shapes, permuted=permuted, summed=summed)
-            or join(*shapes, permuted=permuted, partial=True)
+            or overlap(*shapes, permuted=permuted, summed=summed, doubtful=True)
+            + join(*shapes, permuted=permuted, partial=True)
         ):
             self._settler.settle_join(reference, candidate, ways)
         else:

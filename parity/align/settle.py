@@ -100,12 +100,12 @@ class Settler:
         self, reference: Series, candidate: Series, options: tuple[Joined, ...]
     ) -> None:
         """Calls laid end to end, in one of the ways that the shapes allow."""
-        partial = not options[0].complete
-        if partial:
-            options = tuple(_offsets(options[0]))
+        partial = next((one for one in options if not one.complete), None)
+        if partial is not None:
+            options = (*(one for one in options if one.complete), *_offsets(partial))
         best = self._best_join(reference, candidate, options) if len(options) > 1 else 0
-        if best is None and partial:
-            best = 0
+        if best is None and partial is not None:
+            best = options.index(partial)
         if best is not None:
             self._joined(reference, candidate, options[best])
             return

@@ -355,12 +355,26 @@ def test_windows_of_an_input_overlap_and_are_compared_whole(run, rng) -> None:
     assert result.notes[0].endswith("overlapping by 3 along axis 2")
 
 
+@pytest.mark.parametrize("swap", [False, True])
+def test_an_overlap_that_could_be_a_frame_less_is_told_by_values(run, rng, swap: bool) -> None:
+    steps, block = run(), run()
+    pieces = [rng.normal(size=(1, 4, 12)) for _ in range(13)]
+    put_all(steps, "convtr", pieces, "decode")
+    block.put("convtr", overlap_added(pieces, 11), "decode")
+    reference, candidate = (block, steps) if swap else (steps, block)
+    result = reference.against(candidate, read=True)
+    assert reference.equal(candidate, result)
+    assert len(result.views) == 13
+    assert not len(result.missing) + len(result.extra)
+
+
 def test_a_frame_less_is_no_overlap(run, rng) -> None:
     """13 frames of 12 would also fill 12 frames' length with a stride of 11."""
     reference, candidate = run(), run()
     x = rng.normal(size=(1, 4, 13 * 12))
     put_all(reference, "a", split(x, [12] * 13, 2))
     candidate.put("a", x[..., : 12 * 12])
-    result = reference.against(candidate)
-    assert reference.equal(candidate, result)
-    assert result.missing.tolist() == [12]
+    for read in (False, True):
+        result = reference.against(candidate, read=read)
+        assert reference.equal(candidate, result)
+        assert result.missing.tolist() == [12]
