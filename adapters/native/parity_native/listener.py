@@ -150,6 +150,7 @@ class Listener:
     def _put(self, chosen: Array, array: Array, key: TapKey, replacement: object) -> Array:
         if not replacement:
             raise InputError("the candidate cannot replace this tap", where=str(key))
+        chosen = chosen.astype(chosen.dtype.newbyteorder("="), copy=False)
         if (chosen.dtype, chosen.shape) != (array.dtype, array.shape):
             raise InputError(
                 f"the replacement is {chosen.dtype}{list(chosen.shape)}; "

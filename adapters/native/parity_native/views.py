@@ -120,6 +120,8 @@ class Lent:
         Raises:
             BackendError: the ABI has no such element type.
         """
+        # In the machine's byte order, as the header says; a file may hold the other.
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
         if array.dtype not in CODES:
             raise BackendError(f"{array.dtype} cannot be handed to a native candidate", where=name)
         # Where an element lies, a candidate's language may want it to lie by its size.

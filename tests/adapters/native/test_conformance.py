@@ -12,7 +12,7 @@ from parity.backends import MemorySink
 from parity.backends.conformance import BackendConformance, Subject
 from parity.cli.main import main
 from parity.errors import InputError
-from parity.tensors import Case, TapPlan, TensorSpec
+from parity.tensors import Case, Role, TapKey, TapPlan, TensorSpec
 from parity_native.backend import NativeBackend
 
 
@@ -67,6 +67,17 @@ def test_it_computes_what_it_says(mlp, case):
     sink = recorded(NativeBackend(library=mlp, isolate=False), case)
     hidden, activation = sink.records[0].array, sink.records[1].array
     np.testing.assert_allclose(activation, np.tanh(hidden), rtol=1e-6)
+
+
+def test_the_other_byte_order_is_turned(mlp, case):
+    backend = NativeBackend(library=mlp, isolate=False)
+    turned = replace(case, arrays={"x": case.arrays["x"].astype(">f4")})
+    np.testing.assert_array_equal(recorded(backend, case)["hidden"],
+                                  recorded(backend, turned)["hidden"])  # fmt: skip
+    key, sink = TapKey("hidden", Role.OUTPUT), MemorySink()
+    backend.capture_injected(case, TapPlan(), sink, {key: np.full((3, 8), 2, ">f4")})
+    assert sink.records[1].key == TapKey("activation", Role.OUTPUT)
+    np.testing.assert_allclose(sink.records[1].array, np.tanh(2), rtol=1e-6)
 
 
 def test_other_input_gives_another_run(mlp, case):
