@@ -42,8 +42,11 @@ def _scaled(a: Tensor, b: Tensor) -> str:
     if power == 0 or x.numel() < 4:
         return ""
     slope = float(x @ y) / power
-    left = float((y - slope * x).norm()) / max(float(y.norm()), 1e-30)
-    if left < 0.02:
+    size = max(float(y.norm()), 1e-30)
+    # A small error leaves little whatever the scale: it must take most of it away.
+    least = min(0.02, float((y - x).norm()) / size / 2)
+    left = float((y - slope * x).norm()) / size
+    if left < least:
         return f"the candidate is {slope:.4g} times the reference, to {left:.1e}"
     centred_x, centred_y = x - x.mean(), y - y.mean()
     power = float(centred_x @ centred_x)
@@ -51,8 +54,8 @@ def _scaled(a: Tensor, b: Tensor) -> str:
         return ""
     slope = float(centred_x @ centred_y) / power
     shift = float(y.mean() - slope * x.mean())
-    left = float((centred_y - slope * centred_x).norm()) / max(float(y.norm()), 1e-30)
-    if left < 0.02:
+    left = float((centred_y - slope * centred_x).norm()) / size
+    if left < least:
         return f"the candidate is {slope:.4g} times the reference plus {shift:.4g}, to {left:.1e}"
     return ""
 
