@@ -370,7 +370,8 @@ def _on_device(rows: Sequence[Row], side: Side, evaluator: Evaluator, device: Ra
     theirs: dict[str, torch.Tensor] = {
         name: to_value(each) for name, each in device.steps[step].items()
     }
-    state = side.state
+    # A device starts with zeros, whatever torch does.
+    state = side.state if step else evaluator.state()
     if device.states and step:
         state = {name: to_value(each) for name, each in device.states[step - 1].items()}
     held = evaluator.run(side.inputs, dict(state), put=_fitting(theirs, side.free))

@@ -21,6 +21,7 @@ from parity_coreml.package import open_package
 from parity_coreml.returned import Returned, compare_returned
 from parity_coreml.runners.protocol import Ran
 from parity_coreml.sidecar import Sidecar, read_sidecar
+from parity_coreml.starting import moved_by_zeros
 
 __all__ = ["Checked", "check"]
 
@@ -41,6 +42,8 @@ class Checked:
         outputs: relative error of each of the module's outputs, worst step, as evaluated.
         device_outputs: likewise on the device.
         states: how far each state is from torch's, worst step.
+        starts: states that are not zeros when torch starts, and how far the outputs move because
+            they are when Core ML does; only those whose start shows there.
         returned: what the module itself returns, against the graph that torch.export made of it.
         nothing: operations of torch that have no finite number to compare.
         missing: values that the device did not give.
@@ -61,6 +64,7 @@ class Checked:
     outputs: Mapping[str, float]
     device_outputs: Mapping[str, float]
     states: Mapping[str, float]
+    starts: Mapping[str, float]
     returned: tuple[Returned, ...]
     nothing: tuple[str, ...]
     missing: tuple[Missing, ...]
@@ -115,6 +119,7 @@ class Checked:
             self.precise,
             self.runtime,
             self.wrong_states,
+            self.starts,
             self.silent,
         )
         return not any(wrong)
@@ -147,6 +152,7 @@ def check(
     on_device = None if device is None else set(device.steps[0])
     runners = ("torch", "evaluator (declared)", *(() if device is None else (device.runner,)))
     inferred = sides[0].free.inferred
+    moved = moved_by_zeros(exported, steps)
     return Checked(
         package=Path(package),
         precision=sidecar.precision,
@@ -159,6 +165,7 @@ def check(
         outputs=_outputs(rows, sidecar, "error"),
         device_outputs=_outputs(rows, sidecar, "device_error") if device else {},
         states=_worst_states(sides),
+        starts={name: moved[each] for name, each in sidecar.states.items() if each in moved},
         returned=tuple(_returned(module, exported, sidecar, steps, sides)),
         nothing=tuple(dict.fromkeys(name for side in sides for name in side.nothing)),
         missing=() if device is None else device.missing,

@@ -38,6 +38,9 @@ def _lines(checked: Checked) -> Iterator[str]:
     for name in checked.wrong_states:
         error = checked.states[name]
         yield f"  {'state':<11}{name} is not kept as torch keeps it: off by {error:.1e}"
+    for name, error in checked.starts.items():
+        yield f"  {'state':<11}{name} starts as zeros in Core ML and not in torch: the outputs move"
+        yield f"{'':13}by {error:.1e}. Write it before the first step, or make it an argument"
     yield from _outputs(checked)
     yield from _compared(checked)
 
@@ -63,6 +66,8 @@ def _verdict(checked: Checked) -> str:
         said.append(f"{len(checked.silent)} outputs without a number from the device")
     if checked.wrong_states:
         said.append(f"{len(checked.wrong_states)} of {len(checked.states)} states")
+    if checked.starts:
+        said.append(f"the start of {len(checked.starts)} of {len(checked.states)} states")
     return f"✗ Wrong: {', '.join(said)}."
 
 
@@ -158,6 +163,7 @@ def checked_to_dict(checked: Checked) -> dict[str, Any]:
         "outputs": {name: _number(error) for name, error in checked.outputs.items()},
         "device_outputs": {name: _number(error) for name, error in checked.device_outputs.items()},
         "states": {name: _number(error) for name, error in checked.states.items()},
+        "starts": {name: _number(error) for name, error in checked.starts.items()},
         "coverage": _coverage(checked.coverage),
         "device_coverage": _coverage(checked.device_coverage),
         "returned": [_returned(each) for each in checked.returned],

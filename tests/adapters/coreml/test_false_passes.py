@@ -13,6 +13,8 @@ from parity_coreml.checked_text import checked_to_dict, checked_to_text
 from parity_coreml.convert import convert
 from parity_coreml.package import open_package
 from parity_coreml.repair import repair
+from parity_coreml.runners import EvaluatorRunner
+from parity_coreml.sidecar import read_sidecar
 
 
 class Turned(nn.Module):
@@ -172,3 +174,40 @@ def test_a_state_read_after_it_was_written_is_no_fault(tmp_path, precision):
     found = check(module, steps, converted(module, steps[0][0], tmp_path, precision))
     assert found.holds, checked_to_text(found)
     assert max(found.outputs.values()) < 2e-3
+
+
+class Started(nn.Module):
+    """Adds up what it is given to what it starts with; `seen` is overwritten before it is read."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.register_buffer("total", torch.full((2, 3), start))
+        self.register_buffer("seen", torch.ones(2, 3))
+
+    def forward(self, x):
+        self.seen.copy_(2 * x)
+        self.total.add_(x)
+        return self.total * self.seen
+
+
+def evaluated(package, steps):
+    inputs = [{name: step[0].numpy() for name in read_sidecar(package).inputs} for step in steps]
+    return EvaluatorRunner().run(open_package(package), inputs)
+
+
+def test_a_state_that_does_not_start_as_zeros_is_found(tmp_path):
+    steps, module = [(torch.rand(2, 3) + 1,) for _ in range(3)], Started(0.5)
+    package = converted(module, steps[0][0], tmp_path)
+    found = check(module, steps, package, evaluated(package, steps))
+    assert found.holds is False
+    assert list(found.starts) == ["total"]
+    # Zeros are what a device starts with: it computes what the program says.
+    assert not found.runtime
+    assert "the start of 1 of 2 states" in checked_to_text(found)
+    assert list(checked_to_dict(found)["starts"]) == ["total"]
+
+
+def test_a_start_that_shows_nowhere_is_no_fault(tmp_path):
+    steps, module = [(torch.rand(2, 3) + 1,) for _ in range(3)], Started(0.0)
+    package = converted(module, steps[0][0], tmp_path)
+    assert check(module, steps, package, evaluated(package, steps)).holds
