@@ -1,4 +1,7 @@
-"""Why an operation of the program does something else: found by trying other arguments."""
+"""Why an operation of the program does something else: found by trying other arguments.
+
+Those are what torch's own operation was given, and what converters are known to mix up.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from parity_coreml.attribution import Row, Side, local_error
 from parity_coreml.exported import Exported
 from parity_coreml.mil import Evaluator, Everywhere
 from parity_coreml.mil.values import to_value
+from parity_coreml.torchs_own import Own, own_of
 
 __all__ = ["Cause", "find_causes"]
 
@@ -40,11 +44,12 @@ class Cause:
         operation: its name in the program.
         kind: its type.
         argument: which of its arguments.
-        has: the argument in the program.
+        has: the argument in the program; None if it is a tensor of the module's.
         should: the value with which it computes what torch computes.
         before: error of the operation on torch's inputs, as it is.
         after: the same with `should`.
         known: what is known of this fault, or empty.
+        tensor: what `should` is called in the module, where it is a parameter or made of some.
     """
 
     operation: str
@@ -55,8 +60,11 @@ class Cause:
     before: float
     after: float
     known: str = ""
+    tensor: str = ""
 
     def __str__(self) -> str:
+        if self.tensor:
+            return f"{self.kind}.{self.argument} is not the module's {self.tensor}"
         return f"{self.kind}.{self.argument} is {_said(self.has)}; torch has {_said(self.should)}"
 
 
@@ -86,9 +94,11 @@ def find_causes(
         if not row.by_converter or row.value in found:
             continue
         names = [*values.get(row.node.handle, ()), row.value]
-        own = dict.fromkeys(makers[name] for name in reversed(names) if name in makers)
-        for operation in (*own, *_feeding(makers[row.value])):
-            cause = _examine(exported, row, sides[row.step], evaluator, operation)
+        ours = dict.fromkeys(makers[name] for name in reversed(names) if name in makers)
+        own = own_of(exported, row.node.name, sides[row.step].ours)
+        for operation in (*ours, *_feeding(makers[row.value])):
+            given = own if operation in ours else Own()
+            cause = _examine(exported, row, sides[row.step], evaluator, operation, own=given)
             if cause is not None:
                 found[row.value] = cause
                 break
@@ -104,17 +114,25 @@ def _feeding(operation: Any) -> Iterator[Any]:
 
 
 def _examine(
-    exported: Exported, row: Row, side: Side, evaluator: Evaluator, operation: Any
+    exported: Exported, row: Row, side: Side, evaluator: Evaluator, operation: Any, *, own: Own
 ) -> Cause | None:
     best: Cause | None = None
-    for argument, has, should in _alternatives(operation):
+    for argument, has, should, tensor in _alternatives(operation, own):
         change = {operation.name: {argument: _argument(should)}}
         error = _error_with(exported, row, side, evaluator, change)
         # A smaller error is no cause: it has to compute what torch computes.
         if error <= row.bound and (best is None or error < best.after):
             known = _KNOWN.get((operation.op_type, argument, str(has), str(should)), "")
             best = Cause(
-                operation.name, operation.op_type, argument, has, should, row.local, error, known
+                operation.name,
+                operation.op_type,
+                argument,
+                has,
+                should,
+                row.local,
+                error,
+                known,
+                tensor,
             )
     return best
 
@@ -142,14 +160,17 @@ def _error_with(
     return local_error(exported, side, row.value, made, half=half)
 
 
-def _alternatives(operation: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Arguments of the operation, each with what it could have been."""
+def _alternatives(operation: Any, own: Own) -> Iterator[tuple[str, Any, Any, str]]:
+    """Arguments of the operation, each with what it could have been, and that tensor's name."""
     for argument, variable in operation.inputs.items():
         if variable is None or isinstance(variable, list | tuple) or variable.val is None:
             continue
         has = variable.val
+        for should, tensor in own.others(has):
+            # Of a tensor its name is said, and not its numbers.
+            yield argument, None if tensor else _plain(has), should, tensor
         for should in _others(operation, argument, has):
-            yield argument, _plain(has), should
+            yield argument, _plain(has), should, ""
 
 
 def _others(operation: Any, argument: str, has: Any) -> Iterator[Any]:

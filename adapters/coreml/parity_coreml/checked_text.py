@@ -176,9 +176,16 @@ def checked_to_dict(checked: Checked) -> dict[str, Any]:
 
 
 def _cause(value: str, cause: Any) -> dict[str, Any]:
-    names = ("operation", "kind", "argument", "has", "should", "known")
+    names = ("operation", "kind", "argument", "known", "tensor")
     said = {name: getattr(cause, name) for name in names}
-    return {"value": value, **said, "before": _number(cause.before), "after": _number(cause.after)}
+    should = None if cause.tensor else _plain(cause.should)
+    numbers = {"before": _number(cause.before), "after": _number(cause.after)}
+    return {"value": value, **said, "has": _plain(cause.has), "should": should, **numbers}
+
+
+def _plain(value: Any) -> Any:
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    return _number(plain) if isinstance(plain, float) else plain
 
 
 def _returned(each: Returned) -> dict[str, Any]:

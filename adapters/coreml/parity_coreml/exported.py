@@ -170,6 +170,22 @@ class Exported:
         except _NOT_IN_THAT_TYPE:
             return None
 
+    def given(self, name: str) -> tuple[Any, ...]:
+        """The numbers, words and lists that an operation is called with, defaults among them."""
+        node = self._graph_nodes[name]
+        schema = getattr(node.target, "_schema", None)
+        defaults = [] if schema is None else [each.default_value for each in schema.arguments]
+        return (*node.args, *node.kwargs.values(), *defaults)
+
+    def constants_of(self, name: str) -> tuple[str, ...]:
+        """Names in the graph of what feeds an operation and no input reaches."""
+        feeding = self._graph_nodes[name].all_input_nodes
+        return tuple(each.name for each in feeding if each.name in self.constant)
+
+    def called(self, name: str) -> str:
+        """What a constant is called in the module (`up.weight`), or its name in the graph."""
+        return str(self._sources.get(name, name))
+
     def kept(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Buffers as Core ML keeps them between two runs: in float16."""
         return {name: tensor.half().to(tensor.dtype) for name, tensor in state.items()}

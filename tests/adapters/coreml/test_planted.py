@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from parity_coreml.causes import Cause
 from parity_coreml.check import Checked, check
-from parity_coreml.checked_text import checked_to_text
+from parity_coreml.checked_text import checked_to_dict, checked_to_text
 from parity_coreml.convert import convert
 from parity_coreml.package import open_package
 from parity_coreml.quiet import coremltools, quietly
@@ -109,6 +110,40 @@ def test_a_wrong_number_is_found_at_its_operation(tmp_path, kind, argument, wron
     found = planted(Causal().eval(), torch.randn(1, 6, 6), tmp_path, fault, precision)
     assert {row.kind for row in found.converter} == {kind}
     assert found.holds is False
+
+
+class Scaled(nn.Module):
+    """Numbers that only torch's own code knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.old, self.new = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.leaky_relu(0.3 * self.new(x), 0.17).clamp(-0.02, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (("linear", "weight", lambda has: np.flip(has, 0).copy()), "not the module's new.weight"),
+        (("linear", "bias", lambda has: np.zeros(len(has))), "not the module's new.bias"),
+        (("mul", "y", 0.25), "torch has 0.3"),
+        (("leaky_relu", "alpha", 0.01), "torch has 0.17"),
+        (("clip", "alpha", -1.5), "torch has -0.02"),
+    ],
+    ids=["stale weight", "lost bias", "scale", "slope", "limit"],
+)
+def test_what_torch_was_given_is_named(tmp_path, fault, says):
+    torch.manual_seed(0)
+    module, x = Scaled().eval(), torch.randn(4, 6)
+    found = planted(module, x, tmp_path, fault, "float16")
+    (cause,) = found.causes.values()
+    assert (cause.kind, cause.argument) == fault[:2]
+    assert str(cause).endswith(says)
+    json.dumps(checked_to_dict(found), allow_nan=False)
+    repair(open_package(found.package), [cause], found.package)
+    assert check(module, [(x,)], found.package).holds
 
 
 def test_a_wrong_layout_is_named(tmp_path):
