@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 
 from mlx import nn
 
@@ -41,4 +42,5 @@ def tapping(
     hearing = Hearing(chosen, lambda _path: True, record)
     with listening({"": model} if isinstance(model, nn.Module) else dict(model), hearing):
         yield chosen
-    describe(hearing.facts)
+    # Without this the capture would be one of torch, as others that are recorded in place.
+    describe({"framework": "mlx", "framework_version": version("mlx"), **hearing.facts})

@@ -257,6 +257,8 @@ def test_one_line_records_a_port_in_place(tmp_path: Path) -> None:
         assert "net.0" in capture
         expected = np.array(model.inner(mx.array(X)))
         np.testing.assert_array_equal(capture["inner"].output[0], expected)
+        assert capture.meta.framework == "mlx"
+        assert "mlx" in capture.meta.versions
     with tapping(model):
         model(mx.array(X))  # nothing is recorded where no recording is on
 
