@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from parity_coreml.exported import Exported, export
 from parity_coreml.module_outputs import module_outputs
 from parity_coreml.package import open_package
 from parity_coreml.placing import Values, place, values_of
-from parity_coreml.quiet import coremltools, quietly
+from parity_coreml.quiet import coremltools, logged, quietly
 from parity_coreml.sidecar import Sidecar, write_sidecar
 
 __all__ = ["PRECISIONS", "Selector", "convert", "convert_exported"]
@@ -93,7 +94,7 @@ def convert_exported(
     with quietly():
         model = _converted(
             ct,
-            exported.program,
+            exported,
             compute_precision=_compute_precision(ct, precision, selector),
             minimum_deployment_target=_target(ct, target),
         )
@@ -116,18 +117,33 @@ def convert_exported(
     )
 
 
-def _converted(ct: Any, program: Any, **options: Any) -> Any:
-    said = ""
-    try:
-        return ct.convert(program, convert_to="mlprogram", skip_model_load=True, **options)
-    except Exception as error:  # the converter raises whatever its passes do
-        said = _said(error)
+def _converted(ct: Any, exported: Exported, **options: Any) -> Any:
+    said, where = "", None
+    with logged() as lines:
+        try:
+            return ct.convert(
+                exported.program, convert_to="mlprogram", skip_model_load=True, **options
+            )
+        except Exception as error:  # the converter raises whatever its passes do
+            said = _said(error)
+            where = _where("\n".join([said, *lines]), exported)
     # Its traceback holds the converter's temporary folder, which warns where it is not let go.
     gc.collect()
     raise BackendError(
         f"coremltools cannot convert it: {said}",
+        where=where,
         hint="wrap what it does not know in a module of its own, or convert a smaller part",
     )
+
+
+def _where(log: str, exported: Exported) -> str | None:
+    """The operation at which the converter stopped: of most it is named in its log only."""
+    names = re.findall(r"(?:Unsupported fx node |located at: '(?:\S*/)?)(\w+)", log)
+    node = exported.by_name.get(names[-1]) if names else None
+    if node is None:
+        return None
+    around = (node.modules[-1] if node.modules else "", node.source)
+    return f"{node.target} in {', '.join(filter(None, around))}" if any(around) else node.target
 
 
 def _evaluated(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
-__all__ = ["coremltools", "quietly"]
+__all__ = ["coremltools", "logged", "quietly"]
 
 
 @contextmanager
@@ -25,6 +25,20 @@ def quietly() -> Iterator[None]:
             yield
     finally:
         log.setLevel(before)
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """The errors that coremltools logs inside, one text each."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("coremltools")
+    log.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        log.removeHandler(handler)
 
 
 def coremltools() -> Any:

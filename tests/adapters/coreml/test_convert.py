@@ -121,6 +121,16 @@ def test_what_cannot_be_converted_says_so(tmp_path):
         convert(Unknown(), (torch.eye(3),), tmp_path / "m.mlpackage")
 
 
+def test_the_operation_at_which_the_converter_stops_is_named(tmp_path):
+    class Inner(nn.Module):
+        def forward(self, x):
+            return x @ x[0]
+
+    model = nn.Sequential(nn.ReLU(), Inner())
+    with pytest.raises(BackendError, match=r"^aten\.matmul\.default in 1, test_convert\.py:\d+: "):
+        convert(model, (torch.eye(3),), tmp_path / "m.mlpackage")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
