@@ -16,6 +16,8 @@ _APART = (
     "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", "unsafe_split.Tensor",
     "rms_norm", "_fused_rms_norm", "index_add", "mish", "celu", "addcmul", "__and__.Tensor",
     "upsample_bicubic2d.vec", "_upsample_nearest_exact2d.vec",
+    "addcdiv", "channel_shuffle", "cosine_similarity", "diff", "heaviside", "linalg_cross",
+    "logit", "rot90",
 )  # fmt: skip
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from parity.errors import BackendError, ConfigError, InputError
+from parity_coreml.check import check
 from parity_coreml.convert import convert
 from parity_coreml.module_outputs import module_outputs
 from parity_coreml.sidecar import read_sidecar, sidecar_path
@@ -119,6 +121,22 @@ def test_what_cannot_be_converted_says_so(tmp_path):
 
     with pytest.raises(BackendError, match="coremltools cannot convert it"):
         convert(Unknown(), (torch.eye(3),), tmp_path / "m.mlpackage")
+
+
+def test_what_coremltools_refuses_is_taken_apart_where_torch_can(tmp_path):
+    class Refused(nn.Module):
+        def forward(self, x):
+            y = x.flip(0)
+            return (
+                torch.addcdiv(x, x, y.abs() + 1, value=0.5) + torch.linalg.cross(x, y),
+                functional.cosine_similarity(x, y, dim=1) * torch.heaviside(x, y)[:, 0],
+                functional.channel_shuffle(x.reshape(1, 4, 3, 1), 2),
+                torch.rot90(x.diff(dim=1), 1, (0, 1)) + torch.logit(x.sigmoid()).T[:2],
+            )
+
+    module, x = Refused().eval(), torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    convert(module, (x,), tmp_path / "m.mlpackage")
+    assert check(module, [(x,)], tmp_path / "m.mlpackage").holds
 
 
 def test_the_operation_at_which_the_converter_stops_is_named(tmp_path):
