@@ -142,7 +142,9 @@ def check(program: str, package: Path, json_: str | None, repair: Path | None, *
         from parity_coreml.repair import repair as mend  # noqa: PLC0415
 
         mend(open_package(package), checked.causes.values(), repair)
-        click.echo(f"{repair}: {len(checked.causes)} operations repaired", err=json_ == "-")
+        count = len(checked.causes)
+        said = f"{count} operation{'' if count == 1 else 's'} repaired"
+        click.echo(f"{repair}: {said}", err=json_ == "-")
     return {True: 0, False: 1, None: 3}[checked.holds]
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from parity.errors import ConfigError
-from parity_coreml.convert import convert_exported
+from parity_coreml.convert import convert, convert_exported
 from parity_coreml.errors_of import relative_error
 from parity_coreml.exported import Exported, export
 from parity_coreml.mil import Evaluator, Mixed
@@ -118,7 +118,8 @@ def search(
         module: to be converted.
         args: example inputs, on which the error is measured.
         target: largest relative error of any output against the float32 program.
-        package: convert with the selector into this `.mlpackage`, and measure that too.
+        package: convert with the selector into this `.mlpackage`, with its sidecar, and measure
+            that too.
         progress: called with how often the program has been evaluated.
 
     Raises:
@@ -140,7 +141,7 @@ def search(
         found = _search(trial, sidecar, target)
     if package is None:
         return found
-    return _converted(found, trial, exported, Path(package))
+    return _converted(found, trial, module, args, Path(package))
 
 
 class _Trial:
@@ -266,10 +267,12 @@ def _places(sidecar: Sidecar) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def _converted(found: Search, trial: _Trial, exported: Exported, package: Path) -> Search:
+def _converted(
+    found: Search, trial: _Trial, module: nn.Module, args: Sequence[torch.Tensor], package: Path
+) -> Search:
     kept = {each.name for each in found.kept}
-    sidecar = convert_exported(
-        exported, package, precision="float16", selector=lambda each: each.name not in kept
+    sidecar = convert(
+        module, args, package, precision="float16", selector=lambda each: each.name not in kept
     )
     return replace(found, converted=trial.of_package(package, sidecar.inputs))
 

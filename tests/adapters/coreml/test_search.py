@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from parity_coreml.check import check
 from parity_coreml.search import search, search_to_dict, search_to_text
 
 
@@ -25,11 +26,20 @@ class Timed(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def timed():
     torch.manual_seed(0)
-    phases = 500 + 1500 * torch.rand(1, 8)
-    package = tmp_path_factory.mktemp("mixed") / "mixed.mlpackage"
-    return search(Timed(60).eval(), (phases,), 3e-3, package=package)
+    return Timed(60).eval(), 500 + 1500 * torch.rand(1, 8)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return tmp_path_factory.mktemp("mixed") / "mixed.mlpackage"
+
+
+@pytest.fixture(scope="module")
+def found(timed, package):
+    module, phases = timed
+    return search(module, (phases,), 3e-3, package=package)
 
 
 def test_two_operations_among_hundreds_are_named(found):
@@ -42,6 +52,15 @@ def test_two_operations_among_hundreds_are_named(found):
 def test_the_program_converted_with_the_selector_meets_the_target(found):
     assert found.converted <= 3e-3
     assert found.met
+
+
+def test_that_package_can_be_checked(found, timed, package):
+    module, phases = timed
+    checked = check(module, [(phases,)], package)
+    assert checked.holds
+    assert checked.precision == "mixed"
+    assert {row.precision for row in checked.rows} == {"float16", "float32"}
+    assert checked.outputs == pytest.approx({checked.rows[-1].value: found.converted})
 
 
 def test_the_selector_and_the_table_are_printed(found):
