@@ -83,7 +83,9 @@ def _export(checked: Checked) -> Iterator[str]:
 
 
 def _converter(checked: Checked) -> Iterator[str]:
-    first = {row.value: row for row in reversed(checked.converter)}
+    first: dict[str, Row] = {}
+    for row in checked.converter:
+        first.setdefault(row.value, row)
     causes = checked.causes
     explained = sorted(
         (row for row in first.values() if row.value in causes), key=_cause_of(checked)
@@ -96,10 +98,12 @@ def _converter(checked: Checked) -> Iterator[str]:
             yield f"{'':13}{_place(row)}: {row.local:.1e}, repaired {after:.1e}"
         if known := causes[rows[0].value].known:
             yield f"{'':13}known: {known}"
-    for row in list(first.values())[:_MOST]:
-        if row.value not in causes:
-            yield f"  {'converter':<11}{_place(row)}: no cause found"
-            yield f"{'':13}{_measured(row, 'converter')}"
+    unexplained = [row for row in first.values() if row.value not in causes]
+    for row in unexplained[:_MOST]:
+        yield f"  {'converter':<11}{_place(row)}: no cause found"
+        yield f"{'':13}{_measured(row, 'converter')}"
+    if len(unexplained) > _MOST:
+        yield f"{'':13}and {len(unexplained) - _MOST} more"
 
 
 def _cause_of(checked: Checked) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +245,24 @@ def test_other_weights_are_found_at_each_operation_that_has_them(tmp_path):
     map_package(make(1), (x,), package)
     checked = check(make(1), [(x,)], package)
     assert [row.kind for row in checked.converter] == ["linear", "linear"]
+
+
+def test_what_differs_is_told_in_order_and_the_first_is_never_left_out(tmp_path):
+    def make(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        pairs = ((nn.Linear(6, 6), nn.Tanh()) for _ in range(7))
+        return nn.Sequential(*(each for pair in pairs for each in pair)).eval()
+
+    x = torch.randn(2, 6)
+    package = traced(make(0), x, tmp_path / "old.mlpackage")
+    map_package(make(1), (x,), package)
+    checked = check(make(1), [(x,)], package)
+    assert len(checked.converter) == 7
+    # Told without a cause, each has two lines and none is grouped with another.
+    told = checked_to_text(replace(checked, causes={}))
+    places = [told.index(f"linear {row.value} (") for row in checked.converter[:5]]
+    assert places == sorted(places)
+    assert "and 2 more" in told
 
 
 class Two(nn.Module):
