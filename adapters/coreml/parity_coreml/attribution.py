@@ -268,11 +268,12 @@ def _rows(
         for variable in operation.outputs
         if operation.op_type != "const" and declared_dtype(variable) == np.float16
     }
+    coarse = _coarse(evaluator, halves, set(side.put))
     moved = _moved(side, evaluator)
     rows = []
     for name, value in side.ours_laid.items():
         node, half = side.nodes[name], name in halves
-        floor, rounded_floor = _floors(exported, node, side.ours, half=half)
+        floor, rounded_floor = _floors(exported, node, side.ours, half=half, coarse=name in coarse)
         made = side.exact.computed(name)
         rows.append(
             Row(
@@ -290,6 +291,18 @@ def _rows(
             )
         )
     return rows
+
+
+def _coarse(evaluator: Evaluator, halves: Collection[str], put: Collection[str]) -> set[str]:
+    """Values in float16, and those that a float16 value goes into: a state, or through a cast."""
+    found = set(halves)
+    for operation in evaluator.operations:
+        given = {each.name for each in operation.get_flattened_inputs() if each is not None}
+        if operation.op_type != "const" and any(
+            name in halves or (name in found and name not in put) for name in given
+        ):
+            found.update(variable.name for variable in operation.outputs)
+    return found
 
 
 def _moved(side: Side, evaluator: Evaluator) -> Evaluation | None:
@@ -336,21 +349,26 @@ def _nearest(made: torch.Tensor, references: Sequence[torch.Tensor]) -> float:
 
 
 def _floors(
-    exported: Exported, node: Node, ours: Mapping[str, Any], *, half: bool
+    exported: Exported, node: Node, ours: Mapping[str, Any], *, half: bool, coarse: bool
 ) -> tuple[float, float]:
     """What rounding makes of one operation: torch's own, and that of the declared precision.
 
-    A unit at least, and in float32 both the same.
+    A unit at least, of float16 where torch's own is that, and in float32 both the same. Coarse is
+    what is float16 itself or takes what is.
     """
     exact = exported.rerun(node.name, ours, torch.float64)
-    unit = _UNIT["float16" if half else "float32"]
+    unit = _UNIT["float16" if coarse else "float32"]
     if not isinstance(exact, torch.Tensor) or not exact.is_floating_point():
         return _UNIT["float32"], unit
-    floor = max(_UNIT["float32"], relative_error(ours[node.name], exact.float()))
-    if not half:
+    own = _UNIT["float16" if ours[node.name].dtype == torch.float16 else "float32"]
+    floor = max(own, relative_error(ours[node.name], exact.float()))
+    if not coarse:
         return floor, floor
     everything = exported.rerun(node.name, _halved(ours, set(ours)), torch.float64)
-    return floor, max(unit, relative_error(everything.half().float(), exact.float()))
+    made = everything.half().float() if half else everything.float()
+    rounding = relative_error(made, exact.float())
+    # What float16 cannot hold explains nothing.
+    return floor, max(unit, rounding) if math.isfinite(rounding) else unit
 
 
 def _halved(ours: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
@@ -387,7 +405,8 @@ def _on_device(rows: Sequence[Row], side: Side, evaluator: Evaluator, device: Ra
                 row,
                 device_error=relative_error(theirs[row.value], side.ours_laid[row.value]),
                 device_local=relative_error(theirs[row.value], held.computed(row.value)),
-                device_floor=row.rounded_floor,
+                # What goes in is the device's own, rounded already.
+                device_floor=row.rounded_floor if row.precision == "float16" else row.floor,
             )
         )
     return made

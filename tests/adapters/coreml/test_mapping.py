@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -263,6 +264,65 @@ def test_what_differs_is_told_in_order_and_the_first_is_never_left_out(tmp_path)
     places = [told.index(f"linear {row.value} (") for row in checked.converter[:5]]
     assert places == sorted(places)
     assert "and 2 more" in told
+
+
+class Cache(nn.Module):
+    """Uses its state after it has written it, in float32."""
+
+    kept: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Linear(8, 8)
+        self.register_buffer("kept", torch.zeros(1, 4, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.kept[:, :-1] = self.kept[:, 1:].clone()
+        self.kept[:, -1:] = self.proj(x)
+        return x @ self.kept.transpose(1, 2)
+
+
+def test_what_a_state_in_half_precision_rounds_is_no_fault(tmp_path):
+    ct = coremltools()
+    torch.manual_seed(0)
+    module, x = Cache().eval(), torch.randn(1, 1, 8)
+    wrapped = ct.TensorType(shape=(1, 4, 8), dtype=np.float16)
+    package = traced(
+        copy.deepcopy(module),
+        x,
+        tmp_path / "cache.mlpackage",
+        compute_precision=FLOAT32,
+        states=[ct.StateType(wrapped_type=wrapped, name="kept")],
+    )
+    map_package(module, (x,), package)
+    checked = check(module, [(torch.randn(1, 1, 8),) for _ in range(3)], package)
+    assert max(row.rounded for row in checked.rows if row.precision == "float32") > 1e-5
+    assert checked.holds
+
+
+class HalfCache(nn.Module):
+    """Keeps its state in float16 itself."""
+
+    kept: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Linear(8, 8)
+        self.register_buffer("kept", torch.zeros(1, 4, 8, dtype=torch.float16))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        new = torch.cat([self.kept[:, 1:].float(), self.proj(x)], 1)
+        self.kept.copy_(new.half())
+        return x @ new.transpose(1, 2)
+
+
+def test_a_module_may_compute_in_half_precision_itself(converted, tmp_path):
+    known = converted(HalfCache, (1, 1, 8))
+    package = without_map(known.path, tmp_path)
+    map_package(known.module, known.args, package)
+    checked = check(known.module, [(torch.randn(1, 1, 8),) for _ in range(3)], package)
+    assert checked.holds
+    assert max(row.local for row in checked.rows) > 1e-5
 
 
 class Two(nn.Module):
