@@ -12,6 +12,7 @@ from parity.errors import InputError
 from parity_coreml.exported import Exported, export
 from parity_coreml.matching import Match, match, says_nothing
 from parity_coreml.mil import Evaluator
+from parity_coreml.mil.evaluator import check_shape
 from parity_coreml.mil.values import declared_dtype
 from parity_coreml.module_outputs import module_outputs
 from parity_coreml.package import Package, open_package
@@ -130,8 +131,20 @@ def _inputs(
             f"{', '.join(exported.inputs) or 'nothing'}",
             where=str(package.path),
         )
-    agree = set(names) == set(exported.inputs)
-    return dict(zip(exported.inputs if agree else names, args, strict=True))
+    if set(names) == set(exported.inputs):
+        names = list(exported.inputs)
+    given = dict(zip(names, args, strict=True))
+    try:
+        for name, value in given.items():
+            check_shape(name, evaluator.function.inputs[name], value)
+    except InputError as error:
+        raise InputError(
+            f"for {exported.inputs[names.index(name)]}, {error.what}",
+            where=f"{package.path}, {name}",
+            hint="inputs are taken in the program's order, which is "
+            f"{', '.join(names)}; write a module around yours that takes them so",
+        ) from error
+    return given
 
 
 def _outputs(package: Package, exported: Exported) -> tuple[str, ...]:

@@ -325,6 +325,24 @@ def test_a_module_may_compute_in_half_precision_itself(converted, tmp_path):
     assert max(row.local for row in checked.rows) > 1e-5
 
 
+def test_inputs_in_another_order_are_refused_with_what_to_do(tmp_path):
+    class Apart(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x.sum() + y
+
+    ct, given = coremltools(), (torch.randn(2), torch.randn(3))
+    with quietly():
+        ct.convert(
+            torch.jit.trace(Apart(), given, check_trace=False),
+            inputs=[ct.TensorType(name=f"in{len(each)}", shape=each.shape) for each in given],
+            minimum_deployment_target=ct.target.iOS18,
+            skip_model_load=True,
+        ).save(str(tmp_path / "apart.mlpackage"))
+    with pytest.raises(InputError, match=r"for x, .*takes \[2\], got \[3\]") as error:
+        map_package(Apart(), given[::-1], tmp_path / "apart.mlpackage")
+    assert "in the program's order, which is in2, in3" in str(error.value.hint)
+
+
 class Two(nn.Module):
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x + y
