@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ CLEAR = 4
 EQUAL = 1e-6
 # To see past what differs, so many operations are tried at so many values each.
 _NODES, _VALUES = 4, 12
+_PROMISING = 4  # and so many of them followed to the end
 _FEW = 4  # numbers that may agree by chance
 _COPIES = ("cast", "identity")
 
@@ -36,10 +38,12 @@ class Match:
     Attributes:
         node: the operation of torch that makes the same.
         order: the axes of the program's value in the order of torch's; empty if they agree.
+        distance: of the two, relative; 1 if they were only paired to see what follows.
     """
 
     node: Node
     order: tuple[int, ...] = ()
+    distance: float = 1.0
 
 
 def match(
@@ -146,6 +150,7 @@ class _Program:
 
     Attributes:
         order: of all values that some operation computes and none copies, by name.
+        compressed: whether weights are, so that operations are farther from torch's.
     """
 
     def __init__(self, evaluator: Evaluator, exported: Exported, inputs: Inputs) -> None:
@@ -157,6 +162,9 @@ class _Program:
         self.taken: dict[str, tuple[str, ...]] = {}
         self.takers: dict[str, list[str]] = {}
         self.order: dict[str, int] = {}
+        self.compressed = any(
+            each.op_type.startswith("constexpr_") for each in evaluator.operations
+        )
         for operation in evaluator.operations:
             self._read(operation)
 
@@ -197,6 +205,21 @@ class _Around:
 _Near = tuple[float, _Same, tuple[int, ...]]
 
 
+class _Made:
+    """What a run of the program made, and what of torch's each of its values is near."""
+
+    def __init__(
+        self, values: Mapping[str, torch.Tensor], near: Callable[[torch.Tensor], Iterator[_Near]]
+    ) -> None:
+        self.values = values
+        self._near, self._known = near, dict[str, list[_Near]]()
+
+    def near(self, name: str) -> list[_Near]:
+        if name not in self._known:
+            self._known[name] = list(self._near(self.values[name]))
+        return self._known[name]
+
+
 class _Search:
     """Runs the program again and again, with more of torch's values in it."""
 
@@ -207,31 +230,52 @@ class _Search:
         self._inputs, self._state = inputs, state
         self._shapes = {name: each.shape for name, each in self._run({}).items()}
 
-    def agreed(self, found: Mapping[str, Match]) -> dict[str, Match]:
+    def agreed(self, found: Mapping[str, Match], within: float = CLOSE) -> dict[str, Match]:
         """What agrees besides, once torch's values go on in the place of what was found."""
         found = dict(found)
-        while True:
-            made = self._run(found)
-            more = (
-                self._matches(made, found, NEAR, certain=True)
-                or self._matches(made, found, NEAR)
-                or self._matches(made, found, CLOSE)
-            )
-            if not more:
-                return found
+        while more := self._next(found, within):
             found |= more
+        return found
 
     def past_what_differs(self, found: Mapping[str, Match]) -> dict[str, Match] | None:
         """What agrees besides, with torch's value in the place of one that differs."""
         reached = self.torch.reached(found)
         tried = [
-            self.agreed({**found, name: Match(node)})
+            {**found, name: Match(node)}
             for node in self.torch.open_ends(reached)
             for name in self._could_be(node, found)
         ]
-        best = max(tried, key=lambda each: len(self.torch.reached(each)), default={})
-        # The pair itself proves nothing.
-        return best if len(self.torch.reached(best)) > len(reached) + 1 else None
+        # A residual stream is close to itself one layer on: what agrees in full goes first, unless
+        # the weights were compressed.
+        for within in (CLOSE,) if self.program.compressed else (NEAR, CLOSE):
+            best = self._best(tried, within)
+            # The pair itself proves nothing.
+            if len(self.torch.reached(best)) > len(reached) + 1:
+                return self.agreed(best)
+        return None
+
+    def _best(self, tried: Sequence[dict[str, Match]], within: float) -> dict[str, Match]:
+        """Of these the one after which most agrees, with all that does."""
+        # After the right one most agrees at once.
+        seen = sorted(({**each, **self._next(each, within)} for each in tried), key=self._evidence)
+        promising = (self.agreed(each, within) for each in seen[-_PROMISING:])
+        return max(promising, key=self._evidence, default={})
+
+    def _next(self, found: Mapping[str, Match], within: float) -> dict[str, Match]:
+        made = _Made(self._run(found), self._near)
+        return (
+            self._matches(made, found, NEAR, certain=True)
+            or self._matches(made, found, NEAR)
+            or (self._matches(made, found, CLOSE) if within > NEAR else {})
+        )
+
+    def _evidence(self, found: Mapping[str, Match]) -> float:
+        """That these are right: the nearer two tensors are, the less likely are they by chance."""
+        shown: dict[int, float] = {}
+        for each in found.values():
+            handle = self.torch.alike(each.node.handle)
+            shown[handle] = max(shown.get(handle, 0), -math.log(max(each.distance, EQUAL)))
+        return sum(shown.values())
 
     def _run(self, found: Mapping[str, Match]) -> Mapping[str, torch.Tensor]:
         values = self.torch.by_name
@@ -246,7 +290,7 @@ class _Search:
 
     def _matches(
         self,
-        made: Mapping[str, torch.Tensor],
+        made: _Made,
         found: Mapping[str, Match],
         within: float,
         *,
@@ -260,19 +304,19 @@ class _Search:
         reached = self.torch.reached(found)
         best: dict[int, tuple[float, str, Match]] = {}
         copies = {}
-        for name, value in made.items():
+        for name in made.values:
             known = all(
                 each in found or each in self.program.inputs for each in self.program.taken[name]
             )
             if name in found or (within > NEAR and not known):
                 continue
             after = [
-                made[each]
+                made.near(each)
                 for each in self.program.takers.get(name, ())
-                if each in made and each not in found
+                if each in made.values and each not in found
             ]
             folded = None if certain else after
-            distance, meant = self._meant(value, self._around(name, found), folded)
+            distance, meant = self._meant(made.near(name), self._around(name, found), folded)
             if meant is None or distance >= within:
                 continue
             group = self.torch.alike(meant.node.handle)
@@ -293,9 +337,8 @@ class _Search:
         )
 
     def _meant(
-        self, value: torch.Tensor, around: _Around, after: Sequence[torch.Tensor] | None
+        self, near: Sequence[_Near], around: _Around, after: Sequence[Sequence[_Near]] | None
     ) -> tuple[float, Match | None]:
-        near = list(self._near(value))
         distance = min((each[0] for each in near), default=CLOSE)
         meant = [each for each in near if each[0] < CLEAR * max(distance, EQUAL / CLEAR)]
         # A transposed tensor is near its source in that one's order, and near its own operation.
@@ -309,10 +352,10 @@ class _Search:
         nodes = self._fed(same, around)
         if not nodes and says_nothing(same.value):
             return distance, None
-        return distance, Match((nodes or same.nodes)[0], order)
+        return distance, Match((nodes or same.nodes)[0], order, distance)
 
     def _folded(
-        self, near: Sequence[_Near], around: _Around, after: Sequence[torch.Tensor]
+        self, near: Sequence[_Near], around: _Around, after: Sequence[Sequence[_Near]]
     ) -> list[_Near]:
         """Of several in a row that are nearly the same the first, or the last if it stands alone.
 
@@ -322,7 +365,7 @@ class _Search:
         if len(row) != 1:
             return []
         meant = {id(same) for _, same, _ in near}
-        if any(id(same) in meant for value in after for _, same, _ in self._near(value)):
+        if any(id(same) in meant for each in after for _, same, _ in each):
             return row
         for each in near:
             last = row[-1][1].nodes[0].handle

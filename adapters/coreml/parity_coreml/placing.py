@@ -208,7 +208,7 @@ def layout_of(ours: torch.Tensor, theirs: torch.Tensor) -> tuple[tuple[int, ...]
     fitting = {
         order: _distance(ours, theirs.permute(order))
         for order in itertools.permutations(plain)
-        if theirs.permute(order).shape == ours.shape
+        if tuple(theirs.shape[axis] for axis in order) == ours.shape
     }
     best = min(fitting, key=lambda order: fitting[order])
     if fitting[best] < CLOSE:

@@ -266,6 +266,36 @@ def test_what_differs_is_told_in_order_and_the_first_is_never_left_out(tmp_path)
     assert "and 2 more" in told
 
 
+class Layer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(64), nn.Linear(64, 64), nn.Linear(64, 64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(functional.gelu(self.up(self.norm(x))))
+
+
+class Dropped(Layer):
+    """Leaves its residual out."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.down(functional.gelu(self.up(self.norm(x))))
+
+
+def test_a_residual_stream_is_not_taken_for_itself_one_layer_on(tmp_path):
+    torch.manual_seed(0)
+    module, x = nn.Sequential(*(Layer() for _ in range(4))).eval(), torch.randn(1, 9, 64)
+    dropped = copy.deepcopy(module)
+    dropped[0].__class__ = Dropped
+    package = traced(dropped, x, tmp_path / "dropped.mlpackage")
+    map_package(module, (x,), package)
+    wrong = check(module, [(x,)], package).converter
+    assert [(row.kind, row.node.modules[-1]) for row in wrong] == [
+        ("layer_norm", "1.norm"),
+        ("add", "1"),
+    ]
+
+
 class Cache(nn.Module):
     """Uses its state after it has written it, in float32."""
 
