@@ -25,7 +25,8 @@ def _lines(checked: Checked) -> Iterator[str]:
     yield _verdict(checked)
     yield f"  {checked.package.name} ({checked.precision}): {', '.join(checked.runners)}"
     if checked.by_values:
-        yield "  converted elsewhere: what the values are was found by what both compute"
+        yield "  converted elsewhere: what the values are was found by what both compute;"
+        yield "  other weights than these would show as the converter's faults"
     yield ""
     yield from _export(checked)
     yield from _converter(checked)

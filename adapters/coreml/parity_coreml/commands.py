@@ -94,8 +94,8 @@ def map_(program: str, package: Path, prefix: str, **given: Any) -> int:
     from parity_coreml.program import arguments, tensors  # noqa: PLC0415
 
     args = tensors(arguments(module, arrays))
-    with Bar(f"{package.name}: matching operations", quiet=False):
-        sidecar = map_package(module, args, package, prefix=prefix)
+    with Bar(f"{package.name}: matching operations") as bar:
+        sidecar = map_package(module, args, package, prefix=prefix, progress=bar.update)
     mapped, total = len(sidecar.values), len(sidecar.nodes)
     click.echo(f"{package}: {mapped} of {total} operations of torch have a value in the program")
     _say_placed(package, sidecar)

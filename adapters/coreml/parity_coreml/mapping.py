@@ -10,7 +10,7 @@ from torch import nn
 
 from parity.errors import InputError
 from parity_coreml.exported import Exported, export
-from parity_coreml.matching import Match, match, says_nothing
+from parity_coreml.matching import Match, Progress, match, says_nothing
 from parity_coreml.mil import Evaluator
 from parity_coreml.mil.evaluator import check_shape
 from parity_coreml.mil.values import declared_dtype
@@ -26,7 +26,12 @@ _NOT_COMPUTED = ("const", "cast", "identity", "read_state", "coreml_update_state
 
 
 def map_package(
-    module: nn.Module, args: Sequence[torch.Tensor], package: str | Path, *, prefix: str = ""
+    module: nn.Module,
+    args: Sequence[torch.Tensor],
+    package: str | Path,
+    *,
+    prefix: str = "",
+    progress: Progress | None = None,
 ) -> Sidecar:
     """Map a package without a sidecar to its module, by what both compute.
 
@@ -35,6 +40,7 @@ def map_package(
         args: example inputs, in order.
         package: the `.mlpackage`, converted through `torch.export` or TorchScript.
         prefix: what the tap paths begin with.
+        progress: called with how often the program has been evaluated.
 
     Returns:
         The sidecar, as it was written.
@@ -55,7 +61,7 @@ def map_package(
     inputs = _inputs(opened, evaluator, exported, args)
     states = _states(opened, evaluator, exported)
     outputs = _outputs(opened, exported)
-    found = _matched(exported, args, evaluator, inputs, states)
+    found = _matched(exported, args, evaluator, inputs, states, progress=progress)
     if not found:
         raise InputError(
             "nothing in the package computes what any operation of the module does",
@@ -96,10 +102,13 @@ def _matched(
     evaluator: Evaluator,
     inputs: Mapping[str, torch.Tensor],
     states: Mapping[str, str],
+    *,
+    progress: Progress | None,
 ) -> dict[str, Match]:
     ours_state = exported.kept(_told_apart(exported.initial_state()))
     theirs_state = {name: ours_state[each].float() for name, each in states.items()}
-    return match(exported, exported.run(args, ours_state), evaluator, inputs, theirs_state)
+    ours = exported.run(args, ours_state)
+    return match(exported, ours, evaluator, inputs, theirs_state, progress=progress)
 
 
 def _values(found: Mapping[str, Match], evaluator: Evaluator) -> Values:

@@ -14,7 +14,7 @@ from parity_coreml.exported import Exported, Node
 from parity_coreml.mil import Evaluator, Everywhere
 from parity_coreml.placing import CLOSE, bits, laid_out, layout_of
 
-__all__ = ["Match", "match", "says_nothing"]
+__all__ = ["Match", "Progress", "match", "says_nothing"]
 
 # On torch's own inputs and in float32 an operation is this near, even with parameters in float16.
 NEAR = 2e-3
@@ -29,6 +29,7 @@ _FEW = 4  # numbers that may agree by chance
 _COPIES = ("cast", "identity")
 
 Inputs = Mapping[str, torch.Tensor]
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def match(
     evaluator: Evaluator,
     inputs: Inputs,
     state: Mapping[str, torch.Tensor],
+    *,
+    progress: Progress | None = None,
 ) -> dict[str, Match]:
     """Match values of a program with operations of torch.
 
@@ -66,11 +69,13 @@ def match(
         evaluator: of the program.
         inputs: of the program, the same, in the order of the module's.
         state: of the program, the same.
+        progress: called with how often the program has been evaluated.
 
     Returns:
         By name of the value, in the program's order.
     """
-    search = _Search(_Torch(exported, ours), _Program(evaluator, exported, inputs), inputs, state)
+    program = _Program(evaluator, exported, inputs)
+    search = _Search(_Torch(exported, ours), program, inputs, state, progress)
     found = search.agreed({})
     while more := search.past_what_differs(found):
         found = more
@@ -224,9 +229,15 @@ class _Search:
     """Runs the program again and again, with more of torch's values in it."""
 
     def __init__(
-        self, torchs: _Torch, program: _Program, inputs: Inputs, state: Mapping[str, torch.Tensor]
+        self,
+        torchs: _Torch,
+        program: _Program,
+        inputs: Inputs,
+        state: Mapping[str, torch.Tensor],
+        progress: Progress | None,
     ) -> None:
         self.torch, self.program = torchs, program
+        self._evaluations, self._progress = 0, progress
         self._inputs, self._state = inputs, state
         self._shapes = {name: each.shape for name, each in self._run({}).items()}
 
@@ -270,14 +281,17 @@ class _Search:
         )
 
     def _evidence(self, found: Mapping[str, Match]) -> float:
-        """That these are right: the nearer two tensors are, the less likely are they by chance."""
+        """That these are right: what is only close counts less, for it may be so by chance."""
         shown: dict[int, float] = {}
         for each in found.values():
             handle = self.torch.alike(each.node.handle)
-            shown[handle] = max(shown.get(handle, 0), -math.log(max(each.distance, EQUAL)))
+            shown[handle] = max(shown.get(handle, 0), -math.log(max(each.distance, NEAR)))
         return sum(shown.values())
 
     def _run(self, found: Mapping[str, Match]) -> Mapping[str, torch.Tensor]:
+        self._evaluations += 1
+        if self._progress is not None:
+            self._progress(self._evaluations)
         values = self.torch.by_name
         put = {
             name: laid_out(values[each.node.name].value, each.order) for name, each in found.items()
@@ -390,7 +404,8 @@ class _Search:
     def _could_be(self, node: Node, found: Mapping[str, Match]) -> Iterator[str]:
         """Values that may stand for an operation: of its shape, after what it takes."""
         takes, order = self.torch.takes(node), self.program.order
-        after = max(
+        # Of several that hold the same, any may be what it takes.
+        after = min(
             (
                 order[name]
                 for name, each in found.items()
