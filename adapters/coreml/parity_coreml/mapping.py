@@ -10,7 +10,8 @@ from torch import nn
 
 from parity.errors import InputError
 from parity_coreml.exported import Exported, export
-from parity_coreml.matching import Match, Progress, match, says_nothing
+from parity_coreml.graphs import Match, says_nothing
+from parity_coreml.matching import Progress, match
 from parity_coreml.mil import Evaluator
 from parity_coreml.mil.evaluator import check_shape
 from parity_coreml.mil.values import declared_dtype
