@@ -10,7 +10,7 @@ device's inputs, what the device made otherwise is the runtime's. Errors from up
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from parity_coreml.exported import Exported, Node
 from parity_coreml.mil import Evaluation, Evaluator, Everywhere
 from parity_coreml.mil.values import declared_dtype, to_value
 from parity_coreml.placing import CLOSE, Values, laid_out
+from parity_coreml.rounding import UNIT, coarse_values, floors_of, halved
 from parity_coreml.runners.protocol import Ran
 from parity_coreml.sidecar import Sidecar
 
@@ -35,8 +36,7 @@ FACTOR = 16
 # Rounding moves a constant by half a spacing at most, and all were moved by that much for a measure
 # of it. Twice, because several of them may cancel by chance.
 CONSTANTS = 2
-_UNIT = {"float16": 2.0**-11, "float32": 2.0**-24}
-STATE_BOUND = FACTOR * _UNIT["float16"]  # states are float16
+STATE_BOUND = FACTOR * UNIT["float16"]  # states are float16
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,7 @@ def attribute(
             hint="convert it again, or name the module that it was converted from",
         )
     ours_state = exported.kept(exported.initial_state())
-    theirs_state = evaluator.state()
-    for name, placeholder in sidecar.states.items():
-        theirs_state[name] = ours_state[placeholder].float()
+    theirs_state = exported.started(sidecar.states)
     rows, sides = [], []
     for number, args in enumerate(steps):
         side = _side(exported, evaluator, sidecar, args, (ours_state, theirs_state))
@@ -268,12 +266,14 @@ def _rows(
         for variable in operation.outputs
         if operation.op_type != "const" and declared_dtype(variable) == np.float16
     }
-    coarse = _coarse(evaluator, halves, set(side.put))
+    coarse = coarse_values(evaluator, halves, set(side.put))
     moved = _moved(side, evaluator)
     rows = []
     for name, value in side.ours_laid.items():
         node, half = side.nodes[name], name in halves
-        floor, rounded_floor = _floors(exported, node, side.ours, half=half, coarse=name in coarse)
+        floor, rounded_floor = floors_of(
+            exported, node, side.ours, half=half, coarse=name in coarse
+        )
         made = side.exact.computed(name)
         rows.append(
             Row(
@@ -291,18 +291,6 @@ def _rows(
             )
         )
     return rows
-
-
-def _coarse(evaluator: Evaluator, halves: Collection[str], put: Collection[str]) -> set[str]:
-    """Values in float16, and those that a float16 value goes into: a state, or through a cast."""
-    found = set(halves)
-    for operation in evaluator.operations:
-        given = {each.name for each in operation.get_flattened_inputs() if each is not None}
-        if operation.op_type != "const" and any(
-            name in halves or (name in found and name not in put) for name in given
-        ):
-            found.update(variable.name for variable in operation.outputs)
-    return found
 
 
 def _moved(side: Side, evaluator: Evaluator) -> Evaluation | None:
@@ -332,8 +320,8 @@ def local_error(
 
 def _with_rounded_parameters(exported: Exported, side: Side, name: str) -> list[torch.Tensor]:
     """What torch makes with its parameters in float16."""
-    halved = _halved(side.ours, exported.constant)
-    made = exported.rerun(side.nodes[name].name, halved, torch.float64)
+    rounded = halved(side.ours, exported.constant)
+    made = exported.rerun(side.nodes[name].name, rounded, torch.float64)
     return [laid_out(made, side.orders[name])] if isinstance(made, torch.Tensor) else []
 
 
@@ -346,40 +334,6 @@ def _finite(moved: torch.Tensor, made: torch.Tensor) -> float:
 def _nearest(made: torch.Tensor, references: Sequence[torch.Tensor]) -> float:
     errors = [relative_error(made, each) for each in references]
     return min(errors, key=lambda error: (math.isnan(error), error))
-
-
-def _floors(
-    exported: Exported, node: Node, ours: Mapping[str, Any], *, half: bool, coarse: bool
-) -> tuple[float, float]:
-    """What rounding makes of one operation: torch's own, and that of the declared precision.
-
-    A unit at least, of float16 where torch's own is that, and in float32 both the same. Coarse is
-    what is float16 itself or takes what is.
-    """
-    exact = exported.rerun(node.name, ours, torch.float64)
-    unit = _UNIT["float16" if coarse else "float32"]
-    if not isinstance(exact, torch.Tensor) or not exact.is_floating_point():
-        return _UNIT["float32"], unit
-    own = _UNIT["float16" if ours[node.name].dtype == torch.float16 else "float32"]
-    floor = max(own, relative_error(ours[node.name], exact.float()))
-    if not coarse:
-        return floor, floor
-    everything = exported.rerun(node.name, _halved(ours, set(ours)), torch.float64)
-    made = everything.half().float() if half else everything.float()
-    rounding = relative_error(made, exact.float())
-    # What float16 cannot hold explains nothing.
-    return floor, max(unit, rounding) if math.isfinite(rounding) else unit
-
-
-def _halved(ours: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {
-        name: value.half() if name in names and _is_float(value) else value
-        for name, value in ours.items()
-    }
-
-
-def _is_float(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 def _on_device(rows: Sequence[Row], side: Side, evaluator: Evaluator, device: Ran) -> list[Row]:

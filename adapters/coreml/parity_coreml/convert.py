@@ -150,10 +150,7 @@ def _evaluated(
     sidecar: Sidecar, exported: Exported, package: str | Path, args: Sequence[torch.Tensor]
 ) -> Mapping[str, torch.Tensor]:
     evaluator = open_package(package).evaluator()
-    state = evaluator.state()
-    initial = exported.initial_state()
-    for name, placeholder in sidecar.states.items():
-        state[name] = initial[placeholder].half().float()
+    state = exported.started(sidecar.states)
     return evaluator.run(dict(zip(sidecar.inputs, args, strict=True)), state).values
 
 

@@ -118,6 +118,15 @@ class Exported:
         """The buffers that a run changes, as they are before the first, by placeholder."""
         return {name: self._stored(target).clone() for name, target in self.states.items()}
 
+    def started(self, states: Mapping[str, str]) -> dict[str, torch.Tensor]:
+        """A program's states as the module starts: in float16, as Core ML keeps them.
+
+        Args:
+            states: their names in the program -> the placeholders of the buffers that they are.
+        """
+        held = self.kept(self.initial_state())
+        return {name: held[placeholder].float() for name, placeholder in states.items()}
+
     def returned(self) -> list[Node]:
         """What the module returns, in order; an input or a constant as a node without a handle."""
         return [self.by_name.get(name, Node(0, name, "placeholder")) for name in self.outputs]

@@ -70,13 +70,11 @@ def map_package(
             hint="was it converted from this module, with these weights, in evaluation mode?",
         )
     values = _values(found, evaluator)
-    initial = exported.initial_state()
-    held = {name: initial[each].half().float() for name, each in states.items()}
     placed, unplaced = place(
         module_outputs(module, args),
         exported,
         exported.run(args),
-        evaluator.run(inputs, held).values,
+        evaluator.run(inputs, exported.started(states)).values,
         values,
         prefix=prefix,
     )

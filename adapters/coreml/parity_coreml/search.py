@@ -156,8 +156,7 @@ class _Trial:
     ) -> None:
         self._evaluator = evaluator
         self._inputs = dict(zip(sidecar.inputs, args, strict=True))
-        initial = exported.initial_state()
-        self.state = {name: initial[each].half().float() for name, each in sidecar.states.items()}
+        self.state = exported.started(sidecar.states)
         self.names = [
             operation.name for operation in evaluator.operations if operation.op_type not in _APART
         ]
